@@ -1,0 +1,1 @@
+"""The use cases: what a user of containers does, as methods."""

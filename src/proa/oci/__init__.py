@@ -1,0 +1,1 @@
+"""The OCI formats as immutable values: no input, no output."""

@@ -1,0 +1,1 @@
+"""Layers on disk: applying and comparing changesets, overlay mounts, plain copies."""

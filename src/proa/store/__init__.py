@@ -1,0 +1,1 @@
+"""What is on disk: blobs by digest, metadata in SQLite, leases, locks, collection."""
