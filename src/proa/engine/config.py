@@ -111,7 +111,7 @@ class ContainerConfig:
     stop_timeout: int | None = None
     init: bool = False
     auto_remove: bool = False
-    restart: RestartPolicy = RestartPolicy()  # noqa: RUF009 - immutable
+    restart: RestartPolicy = RestartPolicy()
     runtime: str | None = None
     platform: str | None = None
     healthcheck: Healthcheck | None = None

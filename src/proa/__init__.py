@@ -1,0 +1,1 @@
+"""Containers: run them, look into them, from Python."""
