@@ -19,33 +19,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    _SimpleCData = _ctypes._SimpleCData[int]
+else:
+    _SimpleCData = _ctypes._SimpleCData
 
-class _Int(_ctypes._SimpleCData):
+
+class _Int(_SimpleCData):
     _type_ = "i"
 
 
-class _UnsignedInt(_ctypes._SimpleCData):
+class _UnsignedInt(_SimpleCData):
     _type_ = "I"
 
 
-class _Long(_ctypes._SimpleCData):
+class _Long(_SimpleCData):
     _type_ = "l"
 
 
-class _UnsignedLong(_ctypes._SimpleCData):
+class _UnsignedLong(_SimpleCData):
     _type_ = "L"
 
 
-class _Byte(_ctypes._SimpleCData):
+class _Byte(_SimpleCData):
     _type_ = "b"
 
 
-class _Pointer(_ctypes._SimpleCData):
+class _Pointer(_SimpleCData):
     _type_ = "P"
 
 
 _TYPES = {"i": _Int, "I": _UnsignedInt, "l": _Long, "L": _UnsignedLong, "p": _Pointer}
-_LIBC = _ctypes.dlopen(None, 0)
+_LIBC = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None: what is loaded already
 # FUNCFLAG_CDECL | FUNCFLAG_USE_ERRNO: the C calling convention, errno kept per thread
 _FLAGS = 0x1 | 0x8
 
@@ -55,7 +59,7 @@ class Buffer:
 
     def __init__(self, size: int) -> None:
         self.data = bytearray(size)
-        self._as_parameter_ = (_Byte * size).from_buffer(self.data)  # type: ignore[operator]
+        self._as_parameter_ = (_Byte * size).from_buffer(self.data)
 
     @property
     def address(self) -> int:

@@ -110,7 +110,8 @@ def _represent(self: object) -> str:
 def _equal(self: object, other: object) -> bool:
     if type(other) is not type(self):
         return NotImplemented
-    return self.__dict__ == other.__dict__
+    same: bool = self.__dict__ == other.__dict__
+    return same
 
 
 def _hash(self: object) -> int:

@@ -50,6 +50,6 @@ def _load() -> Any:
 
 
 def _lru_cache(maxsize: int) -> Callable[[Any], Any]:
-    import _functools
+    import _functools  # type: ignore[import-not-found]
 
     return lambda function: _functools._lru_cache_wrapper(function, maxsize, False, tuple)
