@@ -26,7 +26,8 @@ def install(prefix: str) -> str:
     )
     os.makedirs(binaries)
     os.makedirs(packages)
-    os.symlink(os.path.realpath(sys.executable), os.path.join(binaries, "python3"))
+    for name in ("python3", f"python3.{sys.version_info[1]}"):
+        os.symlink(os.path.realpath(sys.executable), os.path.join(binaries, name))
     shutil.copytree(
         os.path.join(REPOSITORY, "src", "proa"),
         os.path.join(packages, "proa"),
