@@ -33,26 +33,13 @@ _ARCHITECTURES = {
     "loongarch64": ("loong64", ""),
 }
 _KNOWN = frozenset(
-    [
-        "386",
-        "amd64",
-        "arm",
-        "arm64",
-        "loong64",
-        "mips",
-        "mips64",
-        "mips64le",
-        "mipsle",
-        "ppc64",
-        "ppc64le",
-        "riscv64",
-        "s390x",
-        "wasm",
-        "unknown",
-    ]
+    (
+        *("386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle"),
+        *("ppc64", "ppc64le", "riscv64", "s390x", "wasm", "unknown"),
+    )
 )
 _SYSTEMS = frozenset(
-    ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "wasip1", "unknown"]
+    ("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "wasip1", "unknown")
 )
 _DEFAULT_VARIANTS = {
     ("arm64", "v8"): "",
@@ -140,9 +127,9 @@ class Platform:
             same = type(self).of(platform.os, platform.architecture, platform.variant)
             places.setdefault((same.os, same.architecture, same.variant), place)
         for wish in self.runnable():
-            place = places.get((wish.os, wish.architecture, wish.variant))
-            if place is not None:
-                return place
+            wanted = (wish.os, wish.architecture, wish.variant)
+            if wanted in places:
+                return places[wanted]
         return unknown
 
     def __str__(self) -> str:

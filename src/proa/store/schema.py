@@ -1,0 +1,72 @@
+"""The tables, and the steps from each version of them to the next.
+
+The number of a version is kept in the file's `user_version`. A step is never changed once it was
+released: another one follows it.
+"""
+
+from __future__ import annotations
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        # id: config digest. manifest: digest of the manifest in the blobs. layers: JSON list of
+        # diff ids, base first. content: JSON list of the digests of all blobs it consists of.
+        # size: bytes of its layers on disk. created: as its config says; stored: when it came
+        # here; both in nanoseconds since 1970.
+        """CREATE TABLE images (
+            id TEXT PRIMARY KEY NOT NULL,
+            manifest TEXT,
+            config TEXT NOT NULL,
+            layers TEXT NOT NULL,
+            content TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            stored INTEGER NOT NULL
+        )""",
+        # fully qualified references, by tag or by digest, to images
+        """CREATE TABLE image_references (
+            reference TEXT PRIMARY KEY NOT NULL,
+            image TEXT NOT NULL REFERENCES images (id),
+            stored INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX references_by_image ON image_references (image)",
+        # AUTOINCREMENT: a row's number names the byte that its monitor locks, and must not be
+        # given away again while the monitor of a removed container is still leaving.
+        # layers: kept by the container, so that it outlives the removal of its image by force.
+        """CREATE TABLE containers (
+            row INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL UNIQUE,
+            image TEXT NOT NULL,
+            layers TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            config TEXT NOT NULL,
+            state TEXT NOT NULL
+        )""",
+        # size: bytes on disk. boot: the boot in which it was unpacked, until it is known to have
+        # reached the disk; then empty.
+        """CREATE TABLE layers (
+            diff_id TEXT PRIMARY KEY NOT NULL,
+            size INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            boot TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        # what a process works on and nothing refers to yet. start: of process `pid`, in clock
+        # ticks since boot, because numbers of processes come again.
+        """CREATE TABLE leases (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            pid INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            boot TEXT NOT NULL,
+            expires INTEGER NOT NULL,
+            purpose TEXT NOT NULL
+        )""",
+        """CREATE TABLE leased (
+            lease INTEGER NOT NULL REFERENCES leases (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            PRIMARY KEY (lease, kind, digest)
+        ) WITHOUT ROWID""",
+    ),
+)
+
+VERSION = len(STEPS)
