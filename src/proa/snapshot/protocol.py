@@ -1,0 +1,80 @@
+"""What every way of putting layers together offers: the protocol of snapshots.
+
+A *layer* is a directory of its own changes in overlayfs form, named by its diff ID. A *snapshot*
+is a container's own directory (the *key directory*): what the container writes is kept there.
+Implementations: `overlay` and `copy`; tests/conformance holds both to the same behaviour.
+
+Mounts are detached: descriptors that are attached nowhere, and gone with the last process that
+holds them. A layer is reached by nothing but `layer_path`, so that it may become a mount itself.
+"""
+
+from __future__ import annotations
+
+from proa.lean.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Protocol
+
+    class Snapshots(Protocol):
+        """Layers and snapshots below one store's root."""
+
+        @property
+        def kind(self) -> str:
+            """`overlay` or `copy`."""
+
+        @property
+        def root(self) -> str:
+            """The store's root."""
+
+        def layer_path(self, diff_id: str) -> str:
+            """Where the files of the layer `diff_id` (`sha256:<hex>`) lie: ROOT/layers/<hex>/fs."""
+
+        def prepare(self, key_dir: str, layers: Sequence[str] = ()) -> None:
+            """Make the directories of a new snapshot; `key_dir` itself may exist.
+
+            The root directory gets mode 0755 and the owner of the topmost layer's root.
+            """
+
+        def mount(self, key_dir: str, layers: Sequence[str], *, read_only: bool = False) -> int:
+            """A detached mount of `layers` (diff IDs, base first) under what the snapshot holds.
+
+            Returns its descriptor. Raises NotFound for a layer that is not there, KernelError
+            with the kernel's words for anything else.
+            """
+
+        def view(self, layers: Sequence[str]) -> int:
+            """A detached read-only mount of `layers` alone. Raises as `mount` does."""
+
+        def changed(self, key_dir: str) -> str:
+            """The directory that holds what the snapshot's container wrote.
+
+            With `overlay` the upper directory: changes only, in overlayfs form. With `copy` the
+            whole tree.
+            """
+
+        def usage(self, key_dir: str) -> Usage:
+            """What the snapshot takes, without its layers."""
+
+        def remove(self, key_dir: str) -> None:
+            """Remove `key_dir` and everything below it; nothing to do where it is missing.
+
+            Never follows a link and never enters a mount. Raises Conflict where something is
+            mounted in it.
+            """
+
+        def collect(self, layers: Iterable[str]) -> None:
+            """Drop what was kept of layers other than `layers`, the diff IDs still in use."""
+
+
+@record
+class Usage:
+    """What a directory tree holds; a file of several names counts once."""
+
+    size: int
+    """Bytes that the files say they have."""
+    disk: int
+    """Bytes that are allocated."""
+    entries: int
+    """Files, directories and all else, the tree's root not counted."""
