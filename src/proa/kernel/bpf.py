@@ -28,7 +28,6 @@ _NUMBERS = {
     "riscv64": 280,
     "loongarch64": 280,
     "ppc64le": 361,
-    "s390x": 351,
     "i686": 357,
     "armv7l": 386,
 }
@@ -166,7 +165,7 @@ def _bpf(command: int, attributes: bytes) -> int:
 
 def _bpf_in_place(command: int, attributes: Buffer) -> int:
     machine = posix.uname().machine
-    number = _NUMBERS.get(machine)
+    number = _NUMBERS.get(machine)  # little-endian ones: the order of register fields is theirs
     if number is None:
         raise Unsupported(f"the number of bpf(2) is not known on {machine}")
     return syscall_with_memory(number, command, attributes, len(attributes.data))

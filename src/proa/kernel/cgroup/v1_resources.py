@@ -110,8 +110,10 @@ def _cpu(directory: str | None, cpu: Mapping[str, Any]) -> Iterator[Step]:
             steps.reverse()
     if burst is not None and quota:
         # a burst larger than the quota is refused: the old one gives way before, the new comes after
-        if burst and directory is not None and number(
-            read_if_there(f"{directory}/cpu.cfs_burst_us")
+        if (
+            burst
+            and directory is not None
+            and number(read_if_there(f"{directory}/cpu.cfs_burst_us"))
         ):
             yield "cpu", "cpu.cfs_burst_us", "0", "CPU burst"
         steps.append(("cpu", "cpu.cfs_burst_us", str(burst), "CPU burst"))
@@ -186,5 +188,3 @@ def _advice(directory: str, name: str, error: OSError) -> str:
 
 def _has(directory: str | None, name: str) -> bool:
     return directory is not None and read_if_there(f"{directory}/{name}") is not None
-
-
