@@ -90,3 +90,15 @@ class CommandNotExecutable(ProaError):
 
 class KernelError(ProaError):
     """The kernel refused a step of building a container; the message names the step."""
+
+
+class ContainerFailed(ProaError):
+    """A container that was run to its end had another exit code than 0.
+
+    `exit_code`: its exit code; `output`: what it wrote until then.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1, output: bytes = b"") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.output = output

@@ -1,0 +1,378 @@
+"""One container, and what can be done with it."""
+
+from __future__ import annotations
+
+from proa.engine import config as configs
+from proa.engine import process, signals, spec
+from proa.engine.attach import DETACH_KEYS, Attachment, Ends
+from proa.errors import (
+    CommandNotExecutable,
+    CommandNotFound,
+    Conflict,
+    ContainerNotFound,
+    ProaError,
+    Unavailable,
+)
+from proa.monitor import launch
+from proa.monitor.control import SOCKET
+from proa.monitor.job import Job
+from proa.monitor.lock import MonitorLocks
+from proa.monitor.message import connect, stream_pair
+from proa.snapshot.choose import choose_snapshots
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from proa.engine.config import ContainerConfig
+    from proa.engine.engine import Engine
+    from proa.engine.execute import ExecConfig, ExecResult
+    from proa.engine.logs import LogEntry
+    from proa.monitor.message import Channel
+    from proa.store.containers import ContainerRow
+
+STOP_TIMEOUT = 10
+_LIVE = ("running", "paused", "restarting")
+
+
+class Container:
+    """A container of an engine. What it says about itself is as of when it was looked up;
+    `reload` looks again.
+    """
+
+    def __init__(self, engine: Engine, row: ContainerRow) -> None:
+        self._engine = engine
+        self._row = row
+
+    def __repr__(self) -> str:
+        return f"<Container {self.short_id} {self.name}>"
+
+    # -- what it is
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits."""
+        return self._row.id
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve of them."""
+        return self._row.id[:12]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._row.name
+
+    @property
+    def row(self) -> ContainerRow:
+        """Its row in the store."""
+        return self._row
+
+    @property
+    def config(self) -> ContainerConfig:
+        """What was asked for."""
+        return configs.from_json(self._row.config["request"])
+
+    @property
+    def status(self) -> str:
+        """created, running, paused, restarting, removing, exited, dead."""
+        return str(self._row.state["status"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels, the image's included."""
+        return dict(self._row.config["process"]["labels"])
+
+    @property
+    def pid(self) -> int:
+        """Its first process on the host; 0 where it does not run."""
+        return int(self._row.state.get("pid", 0))
+
+    @property
+    def exit_code(self) -> int:
+        """Of its last run."""
+        return int(self._row.state.get("exit_code", 0))
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """All about it, in the form of `docker inspect`."""
+        from proa.engine.inspect import describe
+
+        return describe(self._engine.store, self._row)
+
+    def reload(self) -> None:
+        """Look again. Raises ContainerNotFound where it was removed."""
+        self._row = self._engine.containers.get(self._row.id).row
+
+    @property
+    def directory(self) -> str:
+        """Where its files are."""
+        return self._engine.store.path("containers", self._row.id)
+
+    # -- its life
+
+    def start(self, *, monitor: Channel | None = None) -> None:
+        """Start it; without effect where it runs.
+
+        Raises CommandNotFound, CommandNotExecutable, KernelError …
+        """
+        if self.status in _LIVE:
+            return
+        channel = monitor or self._engine.prepare_monitor()
+        try:
+            launch.start(channel, self._job())
+        finally:
+            if monitor is None:
+                channel.close()
+
+    def start_attached(
+        self,
+        monitor: Channel,
+        ends: Ends,
+        *,
+        sig_proxy: bool = True,
+        detach_keys: str | None = None,
+    ) -> Attachment:
+        """Start it with a client attached from the first byte on; `run()` the result."""
+        job = self._job()
+        ours, theirs = stream_pair()
+        try:
+            launch.start(monitor, job, stream=theirs.fileno(), attach=_attach(ends, wait=True))
+        finally:
+            theirs.close()
+        return Attachment(
+            ends,
+            ours,
+            monitor,
+            tty=job.tty,
+            sig_proxy=sig_proxy,
+            detach_keys=DETACH_KEYS if detach_keys is None else detach_keys,
+        )
+
+    def attach(
+        self, ends: Ends, *, sig_proxy: bool = True, detach_keys: str | None = None
+    ) -> Attachment:
+        """Attach a client to it while it runs; `run()` the result. Raises Conflict."""
+        self._require_running("attach to")
+        if self.status == "paused":
+            raise Conflict(f"container {self.name} is paused, unpause the container before attach")
+        channel = self._connect()
+        channel.send({"op": "wait", "condition": "next-exit"})
+        ours, theirs = stream_pair()
+        attaching = self._connect()
+        try:
+            launch.checked(attaching.request({"op": "attach", **_attach(ends)}, [theirs.fileno()]))
+        finally:
+            theirs.close()
+            attaching.close()
+        return Attachment(
+            ends,
+            ours,
+            channel,
+            tty=self.config.tty,
+            sig_proxy=sig_proxy,
+            detach_keys=DETACH_KEYS if detach_keys is None else detach_keys,
+        )
+
+    def stop(self, timeout: int | None = None, signal: str | None = None) -> None:
+        """Ask it to end, make it end after `timeout` seconds (below 0: never); wait for that.
+
+        By default the stop signal and timeout it was made with, else SIGTERM and 10 seconds.
+        """
+        if self.status not in _LIVE:
+            return
+        job = self._job()
+        self._request(
+            {
+                "op": "stop",
+                "signal": signals.parse(signal) if signal else job.stop_signal,
+                "timeout": job.stop_timeout if timeout is None else timeout,
+            }
+        )
+
+    def restart(self, timeout: int | None = None, signal: str | None = None) -> None:
+        """Stop it where it runs, and start it."""
+        self.stop(timeout, signal)
+        self.reload()
+        self.start()
+
+    def kill(self, signal: str = "KILL") -> None:
+        """Send it a signal. Raises Conflict where it does not run."""
+        number = signals.parse(signal)
+        self._require_running("kill")
+        self._request({"op": "kill", "signal": number})
+        if number == signals.parse("KILL"):
+            self.wait()
+
+    def pause(self) -> None:
+        """Freeze its processes. Raises Conflict."""
+        self._require_running("pause")
+        self._request({"op": "pause"})
+
+    def unpause(self) -> None:
+        """Let them go on. Raises Conflict."""
+        self._require_running("unpause")
+        self._request({"op": "resume"})
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell its terminal the size."""
+        self._require_running("resize")
+        self._request({"op": "resize", "rows": rows, "columns": columns})
+
+    def wait(self, condition: str = "not-running") -> int:
+        """Wait until it does not run (or `next-exit`, `removed`); its exit code."""
+        if condition == "next-exit" or self.status in _LIVE:
+            try:
+                return int(self._request({"op": "wait", "condition": condition})["exited"])
+            except (Unavailable, Conflict):
+                pass  # it ended just now
+        try:
+            self.reload()
+        except ContainerNotFound:
+            return 0
+        return self.exit_code
+
+    def rename(self, name: str) -> None:
+        """Give it another name. Raises AlreadyExists, InvalidArgument."""
+        from proa.engine.create import check_name
+
+        check_name(name)
+        plain = name.removeprefix("/")
+        if plain == self.name:
+            raise Conflict(f"renaming a container with the same name as its current name: {plain}")
+        self._engine.store.containers.rename(self.id, plain)
+        self.reload()
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove it with its changes and its log; `force`: also where it runs."""
+        if self.status in _LIVE:
+            if not force:
+                raise Conflict(
+                    f'cannot remove container "/{self.name}": container is {self.status}: stop the'
+                    " container before removing or force remove"
+                )
+            try:
+                self._request({"op": "stop", "signal": 9, "timeout": 0})
+            except (Unavailable, Conflict):
+                pass  # it has just ended
+        store = self._engine.store
+        store.containers.set_state(self.id, {**self._row.state, "status": "removing", "pid": 0})
+        choose_snapshots(store.root).remove(self.directory)
+        store.containers.delete(self.id)
+
+    def record_failure(self, error: ProaError) -> None:
+        """Note that it could not be started."""
+        code = {CommandNotFound: 127, CommandNotExecutable: 126}.get(type(error), 128)
+        changes = {"status": "created", "exit_code": code, "error": str(error), "owner": 0}
+        self._engine.store.containers.set_state(self.id, {**self._row.state, **changes})
+
+    # -- looking into it
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> Iterator[LogEntry]:
+        """Its output so far, and with `follow` as it comes until the container ends.
+
+        `tail`: only so many last lines; `since`, `until`: nanoseconds since 1970.
+        """
+        from proa.engine.logs import read_logs
+
+        return read_logs(self, follow=follow, tail=tail, since=since, until=until)
+
+    def top(self, arguments: str = "-ef") -> tuple[list[str], list[list[str]]]:
+        """Its processes as ps(1) with `arguments` shows them: titles, rows. Raises Conflict."""
+        from proa.engine.top import processes
+
+        self._require_running("list the processes of")
+        return processes(self._engine, self, arguments)
+
+    def execute(self, wanted: ExecConfig, ends: Ends) -> Attachment:
+        """Start a further process in it, with `ends` attached; `run()` the result."""
+        from proa.engine.execute import start
+
+        self._require_running("execute a command in")
+        return start(self._connect(), self._row, wanted, ends)
+
+    def execute_detached(self, wanted: ExecConfig) -> int:
+        """Start a further process in it and leave it alone; its pid on the host."""
+        from proa.engine.execute import start_detached
+
+        self._require_running("execute a command in")
+        return start_detached(self._connect(), self._row, wanted)
+
+    def exec_run(self, command: str | list[str], **options: Any) -> ExecResult:
+        """Run a command in it: exit code and output (options: user, workdir, environment, tty,
+        privileged, stdin, stdout, stderr, detach, demux).
+        """
+        from proa.engine.execute import run_captured
+
+        self._require_running("execute a command in")
+        return run_captured(self, command, options)
+
+    def port(self) -> dict[str, list[dict[str, str]]]:
+        """Its published ports; none before there are bridges."""
+        return {}
+
+    # -- inside
+
+    def _job(self) -> Job:
+        config = self.config
+        resolved = process.from_json(self._row.config["process"])
+        stdin_once = config.open_stdin and config.attach_stdin
+        return Job(
+            root=self._engine.root,
+            row=self._row.row,
+            id=self.id,
+            layers=tuple(map(str, self._row.layers)),
+            tty=config.tty,
+            open_stdin=config.open_stdin,
+            stdin_once=stdin_once,
+            stop_signal=signals.parse(resolved.stop_signal),
+            stop_timeout=STOP_TIMEOUT if config.stop_timeout is None else config.stop_timeout,
+            user=resolved.user,
+            groups_add=config.groups_add,
+            join=spec.joined(config) or None,
+            restart=config.restart.name,
+            restart_maximum=config.restart.maximum_retry_count,
+            auto_remove=config.auto_remove,
+            log_driver=config.log_driver,
+            log_options=config.log_options,
+            runtime=config.runtime,
+            read_only=config.read_only,
+        )
+
+    def _require_running(self, deed: str) -> None:
+        if self.status not in _LIVE:
+            raise Conflict(f"cannot {deed} container {self.name}: it is not running")
+
+    def _connect(self) -> Channel:
+        locks = MonitorLocks(self._engine.root)
+        try:
+            if not locks.holder(self._row.row):
+                raise Conflict(f"container {self.name} is not running")
+        finally:
+            locks.close()
+        return connect(self._engine.store.path("run", self.id), SOCKET)
+
+    def _request(self, message: dict[str, Any]) -> dict[str, Any]:
+        channel = self._connect()
+        try:
+            return launch.checked(channel.request(message))
+        finally:
+            channel.close()
+
+
+def _attach(ends: Ends, *, wait: bool = False) -> dict[str, Any]:
+    return {
+        "stdin": ends.stdin is not None,
+        "stdout": ends.stdout is not None,
+        "stderr": ends.stderr is not None,
+        "wait": "next-exit" if wait else "",
+    }

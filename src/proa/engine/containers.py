@@ -1,0 +1,233 @@
+"""The containers of an engine: make, run, find and list them."""
+
+from __future__ import annotations
+
+from proa.engine.container import Container
+from proa.engine.create import create
+from proa.engine.recover import settle
+from proa.errors import ProaError
+from proa.lean.record import record, replace
+from proa.monitor.lock import MonitorLocks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Literal, TypeVar, overload
+
+    from proa.engine.attach import Attachment, Ends
+    from proa.engine.config import ContainerConfig
+    from proa.engine.engine import Engine
+    from proa.store.containers import ContainerRow
+
+    T = TypeVar("T")
+
+
+@record
+class ContainerSummary:
+    """What a list shows of a container."""
+
+    id: str
+    name: str
+    image: str
+    """as it was asked for"""
+    image_id: str
+    command: tuple[str, ...]
+    created: int
+    """nanoseconds since 1970"""
+    state: str
+    """created, running, paused, restarting, removing, exited, dead"""
+    exit_code: int
+    started_at: str
+    finished_at: str
+    labels: Mapping[str, str]
+    mounts: tuple[str, ...]
+    networks: tuple[str, ...]
+    error: str = ""
+    health: str | None = None
+    size_rw: int | None = None
+    size_rootfs: int | None = None
+
+
+class Containers:
+    """Containers by name, and ways to make new ones."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._locks: MonitorLocks | None = None
+
+    def create(self, config: ContainerConfig) -> Container:
+        """Make a container that does not run yet. Raises ImageNotFound, InvalidArgument …"""
+        return Container(self._engine, create(self._engine.store, config))
+
+    if TYPE_CHECKING:
+        # what is returned depends on `detach`
+        @overload
+        def run(
+            self,
+            image: str,
+            command: str | Sequence[str] | None = None,
+            *,
+            detach: Literal[False] = False,
+            **options: Any,
+        ) -> bytes: ...
+
+        @overload
+        def run(
+            self,
+            image: str,
+            command: str | Sequence[str] | None = None,
+            *,
+            detach: Literal[True],
+            **options: Any,
+        ) -> Container: ...
+
+    def run(
+        self,
+        image: str,
+        command: str | Sequence[str] | None = None,
+        *,
+        detach: bool = False,
+        **options: Any,
+    ) -> bytes | Container:
+        """Run a command in a new container.
+
+        Returns its standard output (with `stderr=True` standard error too), or with `detach`
+        the Container. Raises ContainerFailed where the exit code is not 0. `options`: as
+        `proa run` has them, see `engine.options`.
+        """
+        from proa.engine.capture import run_captured
+        from proa.engine.options import to_config
+
+        wanted = to_config(image, command, options)
+        if detach:
+            return self.run_detached(wanted.config)
+        return run_captured(self, wanted)
+
+    def run_detached(self, config: ContainerConfig) -> Container:
+        """Make a container and start it."""
+        monitor = self._engine.prepare_monitor()
+        try:
+            container = self.create(config)
+            self._start(container, lambda: container.start(monitor=monitor))
+        finally:
+            monitor.close()
+        return container
+
+    def run_attached(
+        self,
+        config: ContainerConfig,
+        ends: Ends,
+        *,
+        sig_proxy: bool = True,
+        detach_keys: str | None = None,
+        on_created: Callable[[Container], None] | None = None,
+    ) -> int:
+        """Make a container, start it, and stay attached to it until it ends; its exit code.
+
+        `on_created` is called with the Container before it starts. Raises Detached where the
+        user leaves it.
+        """
+        attachment = self.begin_attached(
+            config, ends, sig_proxy=sig_proxy, detach_keys=detach_keys, on_created=on_created
+        )
+        return attachment.run()
+
+    def begin_attached(
+        self,
+        config: ContainerConfig,
+        ends: Ends,
+        *,
+        sig_proxy: bool = False,
+        detach_keys: str | None = None,
+        on_created: Callable[[Container], None] | None = None,
+    ) -> Attachment:
+        """As `run_attached`, up to the start; `run()` the result."""
+        # the monitor's interpreter starts up while we look for the image
+        monitor = self._engine.prepare_monitor()
+        try:
+            container = self.create(config)
+            if on_created is not None:
+                on_created(container)
+            return self._start(
+                container,
+                lambda: container.start_attached(
+                    monitor, ends, sig_proxy=sig_proxy, detach_keys=detach_keys
+                ),
+            )
+        except BaseException:
+            monitor.close()
+            raise
+
+    def get(self, name: str) -> Container:
+        """The container of that name, id or id prefix. Raises ContainerNotFound."""
+        return Container(self._engine, self._settled(self._engine.store.containers.find(name)))
+
+    def list(
+        self,
+        *,
+        all: bool = False,
+        limit: int | None = None,
+        filters: Mapping[str, Sequence[str]] | None = None,
+    ) -> list[ContainerSummary]:
+        """The containers, newest first: those that run, or `all`.
+
+        `filters`: as `proa ps --filter` has them.
+        """
+        rows = [self._settled(row) for row in self._engine.store.containers.list()]
+        found = [summarize(row) for row in rows if row.state["status"] != "gone"]
+        if filters:
+            from proa.engine.filters import matching
+
+            found = matching(found, filters, self._engine.store)
+            all = all or "status" in filters or "exited" in filters
+        if not all and limit is None:
+            found = [item for item in found if item.state in ("running", "paused", "restarting")]
+        return found[:limit] if limit is not None else found
+
+    def _settled(self, row: ContainerRow) -> ContainerRow:
+        """The row as it is: where its monitor has died, put in order first."""
+        if row.state["status"] == "exited" or (
+            row.state["status"] == "created" and not row.state.get("owner")
+        ):
+            return row
+        if self._locks is None:
+            self._locks = MonitorLocks(self._engine.root)
+        if self._locks.holder(row.row):
+            return row
+        return settle(self._engine.store, row)
+
+    def _start(self, container: Container, start: Callable[[], T]) -> T:
+        try:
+            return start()
+        except ProaError as error:
+            if container.config.auto_remove:
+                container.remove(force=True)
+            else:
+                container.record_failure(error)
+            raise
+
+
+def summarize(row: ContainerRow) -> ContainerSummary:
+    """What a list shows of a row."""
+    request, process, state = row.config["request"], row.config["process"], row.state
+    return ContainerSummary(
+        id=row.id,
+        name=row.name,
+        image=request["image"],
+        image_id=row.image,
+        command=(*process["entrypoint"], *process["command"]),
+        created=row.created,
+        state=state["status"],
+        exit_code=state.get("exit_code", 0),
+        started_at=state.get("started_at", ""),
+        finished_at=state.get("finished_at", ""),
+        labels=process["labels"],
+        mounts=tuple(mount["source"] or mount["target"] for mount in request.get("mounts", ())),
+        networks=(request.get("network_mode", "default"),),
+        error=state.get("error", ""),
+    )
+
+
+def with_sizes(summary: ContainerSummary, writable: int, image: int) -> ContainerSummary:
+    """The summary with its sizes in bytes: what the container changed, and the whole of it."""
+    return replace(summary, size_rw=writable, size_rootfs=writable + image)

@@ -1,0 +1,173 @@
+"""Makes a container: its row, its directory, its bundle."""
+
+from __future__ import annotations
+
+import posix
+
+from proa.engine import config as configs
+from proa.engine import names, process, signals, spec
+from proa.errors import AlreadyExists, InvalidArgument
+from proa.lean import json
+from proa.lean.record import replace
+from proa.monitor.log import parse_options
+from proa.snapshot.choose import choose_snapshots
+from proa.store.containers import ContainerRow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proa.engine.config import ContainerConfig
+    from proa.store.store import Store
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_DEFAULT_HOSTS = (
+    "127.0.0.1\tlocalhost\n"
+    "::1\tlocalhost ip6-localhost ip6-loopback\n"
+    "fe00::\tip6-localnet\n"
+    "ff00::\tip6-mcastprefix\n"
+    "ff02::1\tip6-allnodes\n"
+    "ff02::2\tip6-allrouters\n"
+)
+
+
+def create(store: Store, config: ContainerConfig) -> ContainerRow:
+    """Make the container that `config` describes; nothing of it runs yet.
+
+    Raises ImageNotFound, InvalidArgument, AlreadyExists for a name that is taken, NoSpace.
+    """
+    spec.check_modes(config)
+    parse_options(config.log_driver, config.log_options or {})
+    if config.auto_remove and config.restart.name != "no":
+        raise InvalidArgument("conflicting options: --restart and --rm")
+    if config.name is not None:
+        check_name(config.name)
+    image = store.images.resolve(config.image)
+    resolved = process.resolve(config, image.config)
+    signals.parse(resolved.stop_signal)
+    config = _resolve_joined(store, config)
+    id = posix.urandom(32).hex()
+    directory = store.path("containers", id)
+    posix.mkdir(directory, 0o710)
+    try:
+        choose_snapshots(store.root).prepare(f"{directory}/snapshot")
+        identity = spec.Identity(id, _hostname(store, config, id), directory)
+        _write_files(store, config, identity)
+        _write(
+            f"{directory}/config.json", json.dumps(spec.build(config, resolved, identity)), 0o600
+        )
+        row = ContainerRow(
+            id=id,
+            name=config.name or "",
+            image=str(image.id),
+            layers=image.layers,
+            config={
+                "request": configs.to_json(config),
+                "process": process.to_json(resolved),
+                "hostname": identity.hostname,
+            },
+            state={"status": "created", "owner": posix.getpid() if config.auto_remove else 0},
+        )
+        return _insert(store, row)
+    except BaseException:
+        choose_snapshots(store.root).remove(directory)
+        raise
+
+
+def _insert(store: Store, row: ContainerRow) -> ContainerRow:
+    if row.name:
+        return replace(row, row=store.containers.insert(row))
+    for attempt in range(8):
+        named = replace(row, name=names.generate(attempt))
+        try:
+            return replace(named, row=store.containers.insert(named))
+        except AlreadyExists:
+            continue
+    named = replace(row, name=row.id[:12])
+    return replace(named, row=store.containers.insert(named))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that Docker would. Raises InvalidArgument."""
+    plain = name.removeprefix("/")
+    if len(plain) < 2 or not set(plain) <= _NAME or plain[0] in "_.-":
+        raise InvalidArgument(
+            f"invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        )
+
+
+def _resolve_joined(store: Store, config: ContainerConfig) -> ContainerConfig:
+    """Names of containers in modes such as `container:db` become ids: names can change."""
+    changes = {}
+    for field in ("network_mode", "pid_mode", "ipc_mode"):
+        mode: str = getattr(config, field)
+        if mode.startswith("container:"):
+            changes[field] = f"container:{store.containers.find(mode.partition(':')[2]).id}"
+    return replace(config, **changes) if changes else config
+
+
+def _hostname(store: Store, config: ContainerConfig, id: str) -> str:
+    if config.hostname:
+        return config.hostname
+    if config.network_mode == "host" or config.uts_mode == "host":
+        return posix.uname().nodename
+    if config.network_mode.startswith("container:"):
+        other = store.containers.find(config.network_mode.partition(":")[2])
+        return str(other.config["hostname"])
+    return id[:12]
+
+
+def _write_files(store: Store, config: ContainerConfig, identity: spec.Identity) -> None:
+    """The files in /etc that are the container's own."""
+    directory = identity.directory
+    if config.network_mode.startswith("container:"):
+        other = store.path("containers", config.network_mode.partition(":")[2])
+        for name in ("hosts", "resolv.conf"):
+            posix.link(f"{other}/{name}", f"{directory}/{name}")
+        _write(f"{directory}/hostname", f"{identity.hostname}\n")
+        return
+    _write(f"{directory}/hostname", f"{identity.hostname}\n")
+    _write(f"{directory}/hosts", _hosts(config))
+    _write(f"{directory}/resolv.conf", _resolv_conf(config))
+
+
+def _hosts(config: ContainerConfig) -> str:
+    text = _read("/etc/hosts") if config.network_mode == "host" else _DEFAULT_HOSTS
+    lines = []
+    for entry in config.extra_hosts:
+        name, separator, address = entry.partition("=" if "=" in entry else ":")
+        if not (name and separator and address):
+            raise InvalidArgument(f"bad format for add-host: {entry}; write NAME:ADDRESS")
+        lines.append(f"{address.strip('[]')}\t{name}\n")
+    return text + "".join(lines)
+
+
+def _resolv_conf(config: ContainerConfig) -> str:
+    if not (config.dns or config.dns_search or config.dns_options):
+        return _read("/etc/resolv.conf")
+    lines = [f"nameserver {address}\n" for address in config.dns]
+    if config.dns_search and config.dns_search != (".",):
+        lines.append(f"search {' '.join(config.dns_search)}\n")
+    if config.dns_options:
+        lines.append(f"options {' '.join(config.dns_options)}\n")
+    return "".join(lines)
+
+
+def _read(path: str) -> str:
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return posix.read(descriptor, 1024 * 1024).decode("utf-8", "replace")
+    finally:
+        posix.close(descriptor)
+
+
+def _write(path: str, text: str, mode: int = 0o644) -> None:
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
+    descriptor = posix.open(path, flags, mode)
+    try:
+        data = memoryview(text.encode("utf-8", "surrogateescape"))
+        while data:
+            data = data[posix.write(descriptor, data) :]
+    finally:
+        posix.close(descriptor)

@@ -1,0 +1,136 @@
+"""Further processes in a running container."""
+
+from __future__ import annotations
+
+from proa.engine.attach import DETACH_KEYS, Attachment, Ends
+from proa.engine.process import merge_environment
+from proa.lean import json
+from proa.lean.record import record
+from proa.monitor import launch
+from proa.monitor.message import stream_pair
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from proa.engine.container import Container
+    from proa.monitor.message import Channel
+    from proa.store.containers import ContainerRow
+
+
+@record
+class ExecConfig:
+    """What is to be executed; as the flags of `proa exec`."""
+
+    command: tuple[str, ...]
+    user: str = ""
+    working_dir: str = ""
+    environment: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = False
+    privileged: bool = False
+    detach_keys: str | None = None
+
+
+@record
+class ExecResult:
+    """How it ended, and what it wrote."""
+
+    exit_code: int
+    output: bytes
+
+
+def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -> Attachment:
+    """Start the process with a client attached; `channel` leads to the container's monitor.
+
+    Raises CommandNotFound, CommandNotExecutable, NotFound for an unknown user.
+    """
+    ours, theirs = stream_pair()
+    message = {
+        **_message(row, wanted),
+        "stdout": ends.stdout is not None,
+        "stderr": ends.stderr is not None,
+    }
+    try:
+        launch.checked(channel.request(message, [theirs.fileno()]))
+    finally:
+        theirs.close()
+    return Attachment(
+        ends,
+        ours,
+        channel,
+        tty=wanted.tty,
+        detach_keys=DETACH_KEYS if wanted.detach_keys is None else wanted.detach_keys,
+        resize="exec-resize",
+    )
+
+
+def start_detached(channel: Channel, row: ContainerRow, wanted: ExecConfig) -> int:
+    """Start the process and hang up; its pid on the host."""
+    try:
+        return int(launch.checked(channel.request(_message(row, wanted)))["started"])
+    finally:
+        channel.close()
+
+
+def run_captured(
+    container: Container, command: str | list[str], options: dict[str, Any]
+) -> ExecResult:
+    """The library's `exec_run`."""
+    import shlex
+
+    from proa.engine.capture import collect
+    from proa.engine.options import environment
+
+    words = shlex.split(command) if isinstance(command, str) else list(command)
+    wanted = ExecConfig(
+        command=tuple(words),
+        user=options.get("user", ""),
+        working_dir=options.get("workdir") or "",
+        environment=environment(options.get("environment")),
+        tty=bool(options.get("tty")),
+        privileged=bool(options.get("privileged")),
+    )
+    if options.get("detach"):
+        container.execute_detached(wanted)
+        return ExecResult(0, b"")
+    code, output = collect(
+        lambda ends: container.execute(wanted, ends),
+        stdout=options.get("stdout", True),
+        stderr=options.get("stderr", True),
+    )
+    return ExecResult(code, output)
+
+
+def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:
+    """The request: an OCI process that inherits the container's own where nothing else is said."""
+    own = row.config["process"]
+    environment = merge_environment(own["environment"], wanted.environment)
+    names = {item.partition("=")[0] for item in environment}
+    defaults = [f"HOSTNAME={row.config['hostname']}"]
+    if wanted.tty:
+        defaults.append("TERM=xterm")
+    process: dict[str, Any] = {
+        "terminal": wanted.tty,
+        "args": list(wanted.command),
+        "env": [
+            *(item for item in defaults if item.partition("=")[0] not in names),
+            *environment,
+        ],
+        "cwd": wanted.working_dir or own["working_dir"],
+    }
+    return {
+        "op": "exec",
+        "process": process,
+        "user": wanted.user or own["user"],
+        "tty": wanted.tty,
+        "stdin": wanted.stdin,
+        "privileged": wanted.privileged,
+    }
+
+
+def spec_of(directory: str) -> dict[str, Any]:
+    """The OCI spec that the container was made with."""
+    with open(f"{directory}/config.json", "rb") as file:
+        spec: dict[str, Any] = json.loads(file.read())
+    return spec

@@ -1,0 +1,227 @@
+"""A container in the form of `docker inspect`: the shape that scripts and tools rely on."""
+
+from __future__ import annotations
+
+from proa.engine import config as configs
+from proa.engine import process as processes
+from proa.engine import security
+from proa.lean import clock
+from proa.snapshot.choose import choose_snapshots
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from proa.engine.config import ContainerConfig
+    from proa.engine.process import Process
+    from proa.store.containers import ContainerRow
+    from proa.store.store import Store
+
+
+def describe(store: Store, row: ContainerRow) -> dict[str, Any]:
+    """All that is known about a container."""
+    config = configs.from_json(row.config["request"])
+    process = processes.from_json(row.config["process"])
+    directory = store.path("containers", row.id)
+    arguments = process.arguments
+    log = f"{directory}/{row.id}-json.log" if config.log_driver == "json-file" else ""
+    snapshots = choose_snapshots(store.root)
+    return {
+        "Id": row.id,
+        "Created": clock.from_nanoseconds(row.created),
+        "Path": arguments[0],
+        "Args": list(arguments[1:]),
+        "State": _state(row),
+        "Image": row.image,
+        "ResolvConfPath": f"{directory}/resolv.conf",
+        "HostnamePath": f"{directory}/hostname",
+        "HostsPath": f"{directory}/hosts",
+        "LogPath": log,
+        "Name": f"/{row.name}",
+        "RestartCount": row.state.get("restart_count", 0),
+        "Driver": snapshots.kind,
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": security.parse_options(config).apparmor,
+        "ExecIDs": None,
+        "HostConfig": _host_config(config),
+        "GraphDriver": {
+            "Name": snapshots.kind,
+            "Data": {
+                "LowerDir": ":".join(
+                    snapshots.layer_path(str(layer)) for layer in reversed(row.layers)
+                ),
+                "UpperDir": snapshots.changed(f"{directory}/snapshot"),
+            },
+        },
+        "Mounts": [_mount(mount) for mount in config.mounts],
+        "Config": _config(config, process, str(row.config["hostname"])),
+        "NetworkSettings": _network_settings(config),
+    }
+
+
+def _state(row: ContainerRow) -> dict[str, Any]:
+    state = row.state
+    status = state["status"]
+    return {
+        "Status": status,
+        "Running": status in ("running", "paused", "restarting"),
+        "Paused": status == "paused",
+        "Restarting": status == "restarting",
+        "OOMKilled": bool(state.get("oom_killed")),
+        "Dead": status == "dead",
+        "Pid": state.get("pid", 0),
+        "ExitCode": state.get("exit_code", 0),
+        "Error": state.get("error", ""),
+        "StartedAt": state.get("started_at") or clock.NEVER,
+        "FinishedAt": state.get("finished_at") or clock.NEVER,
+    }
+
+
+def _config(config: ContainerConfig, process: Process, hostname: str) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "Hostname": hostname,
+        "Domainname": config.domainname,
+        "User": process.user,
+        "AttachStdin": config.attach_stdin,
+        "AttachStdout": config.attach_stdout,
+        "AttachStderr": config.attach_stderr,
+        "Tty": config.tty,
+        "OpenStdin": config.open_stdin,
+        "StdinOnce": config.open_stdin and config.attach_stdin,
+        "Env": list(process.environment),
+        "Cmd": list(process.command) or None,
+        "Image": config.image,
+        "Volumes": {volume: {} for volume in process.volumes} or None,
+        "WorkingDir": "" if process.working_dir == "/" else process.working_dir,
+        "Entrypoint": list(process.entrypoint) or None,
+        "OnBuild": None,
+        "Labels": dict(process.labels),
+    }
+    if process.exposed_ports:
+        found["ExposedPorts"] = {port: {} for port in process.exposed_ports}
+    if process.stop_signal != "SIGTERM":
+        found["StopSignal"] = process.stop_signal
+    if config.stop_timeout is not None:
+        found["StopTimeout"] = config.stop_timeout
+    if config.healthcheck is not None:
+        found["Healthcheck"] = {
+            "Test": list(config.healthcheck.test),
+            "Interval": config.healthcheck.interval,
+            "Timeout": config.healthcheck.timeout,
+            "StartPeriod": config.healthcheck.start_period,
+            "Retries": config.healthcheck.retries,
+        }
+    elif process.healthcheck:
+        found["Healthcheck"] = dict(process.healthcheck)
+    return found
+
+
+def _host_config(config: ContainerConfig) -> dict[str, Any]:
+    return {
+        "Binds": [
+            f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
+            for mount in config.mounts
+            if mount.kind == "bind"
+        ]
+        or None,
+        "ContainerIDFile": "",
+        "LogConfig": {"Type": config.log_driver, "Config": dict(config.log_options or {})},
+        "NetworkMode": config.network_mode,
+        "PortBindings": {},
+        "RestartPolicy": {
+            "Name": config.restart.name,
+            "MaximumRetryCount": config.restart.maximum_retry_count,
+        },
+        "AutoRemove": config.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "ConsoleSize": [0, 0],
+        "CapAdd": list(config.capabilities_add) or None,
+        "CapDrop": list(config.capabilities_drop) or None,
+        "CgroupnsMode": config.cgroupns_mode or "private",
+        "Dns": list(config.dns),
+        "DnsOptions": list(config.dns_options),
+        "DnsSearch": list(config.dns_search),
+        "ExtraHosts": list(config.extra_hosts) or None,
+        "GroupAdd": list(config.groups_add) or None,
+        "IpcMode": config.ipc_mode or "private",
+        "Cgroup": "",
+        "Links": None,
+        "OomScoreAdj": config.oom_score_adj or 0,
+        "PidMode": config.pid_mode,
+        "Privileged": config.privileged,
+        "PublishAllPorts": False,
+        "ReadonlyRootfs": config.read_only,
+        "SecurityOpt": list(config.security_options) or None,
+        "StorageOpt": dict(config.storage_options or {}) or None,
+        "Tmpfs": {
+            mount.target: ",".join(mount.options)
+            for mount in config.mounts
+            if mount.kind == "tmpfs"
+        }
+        or None,
+        "UTSMode": config.uts_mode,
+        "UsernsMode": config.userns_mode,
+        "ShmSize": config.shm_size or 64 * 1024 * 1024,
+        "Sysctls": dict(config.sysctls or {}) or None,
+        "Runtime": config.runtime or "proa-runtime",
+        "Isolation": "",
+        "CpuShares": config.cpu_shares or 0,
+        "Memory": config.memory or 0,
+        "NanoCpus": config.nano_cpus or 0,
+        "CgroupParent": config.cgroup_parent,
+        "BlkioWeight": config.blkio_weight or 0,
+        "CpuPeriod": config.cpu_period or 0,
+        "CpuQuota": config.cpu_quota or 0,
+        "CpuRealtimePeriod": config.cpu_rt_period or 0,
+        "CpuRealtimeRuntime": config.cpu_rt_runtime or 0,
+        "CpusetCpus": config.cpuset_cpus,
+        "CpusetMems": config.cpuset_mems,
+        "Devices": [
+            {
+                "PathOnHost": device.source,
+                "PathInContainer": device.target,
+                "CgroupPermissions": device.permissions,
+            }
+            for device in config.devices
+        ],
+        "DeviceCgroupRules": list(config.device_cgroup_rules) or None,
+        "DeviceRequests": None,
+        "MemoryReservation": config.memory_reservation or 0,
+        "MemorySwap": config.memory_swap or (config.memory or 0) * 2,
+        "MemorySwappiness": config.memory_swappiness,
+        "OomKillDisable": config.oom_kill_disable,
+        "PidsLimit": config.pids_limit,
+        "Ulimits": [
+            {"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits
+        ]
+        or None,
+        "Init": config.init or None,
+    }
+
+
+def _mount(mount: configs.Mount) -> dict[str, Any]:
+    return {
+        "Type": mount.kind,
+        "Source": mount.source,
+        "Destination": mount.target,
+        "Mode": "ro" if mount.read_only else "",
+        "RW": not mount.read_only,
+        "Propagation": mount.propagation if mount.kind == "bind" else "",
+    }
+
+
+def _network_settings(config: ContainerConfig) -> dict[str, Any]:
+    name = "none" if config.network_mode == "default" else config.network_mode
+    return {
+        "SandboxKey": "",
+        "Ports": {},
+        "IPAddress": "",
+        "Gateway": "",
+        "MacAddress": "",
+        "Networks": {}
+        if name.startswith("container:")
+        else {name: {"IPAddress": "", "Gateway": "", "MacAddress": "", "Aliases": None}},
+    }

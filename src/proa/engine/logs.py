@@ -1,0 +1,187 @@
+"""Reads a container's log, also while it is written and rotated."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from proa.errors import ContainerNotFound, InvalidArgument, ProaError
+from proa.lean import clock, json
+from proa.lean.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from proa.engine.container import Container
+
+_POLL = 0.05
+"""Seconds between two looks at a log that is followed."""
+_CHUNK = 1 << 20
+
+
+@record
+class LogEntry:
+    """A record of the log: a line, or a piece of one where it was very long."""
+
+    stream: str
+    """stdout or stderr"""
+    time: str
+    """RFC 3339"""
+    data: bytes
+
+
+def read_logs(
+    container: Container,
+    *,
+    follow: bool = False,
+    tail: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> Iterator[LogEntry]:
+    """The entries of the container's log, oldest first; see `Container.logs`.
+
+    Raises InvalidArgument for a container whose log driver keeps none.
+    """
+    if container.config.log_driver == "none":
+        raise InvalidArgument(
+            f"container {container.name} keeps no log: it was made with --log-driver none"
+        )
+    return _entries(container, follow=follow, tail=tail, since=since, until=until)
+
+
+def _entries(
+    container: Container,
+    *,
+    follow: bool,
+    tail: int | None,
+    since: int | None,
+    until: int | None,
+) -> Iterator[LogEntry]:
+    path = f"{container.directory}/{container.id}-json.log"
+    ended = _watch_end(container) if follow else None
+    files = _open_all(path)
+    try:
+        lines = (line for file in files for line in _lines(file))
+        if tail is not None:
+            lines = iter(_last(lines, tail))
+        for line in lines:
+            entry = _parse(line)
+            if entry is None:
+                continue
+            moment = clock.to_nanoseconds(entry.time) if since or until else 0
+            if until and moment > until:
+                return
+            if not since or moment >= since:
+                yield entry
+        if ended is None:
+            return
+        current = files.pop() if files else None
+        for line in _follow(path, current, ended):
+            entry = _parse(line)
+            if entry is None:
+                continue
+            if until and clock.to_nanoseconds(entry.time) > until:
+                return
+            yield entry
+    finally:
+        for file in files:
+            file.close()
+
+
+def _open_all(path: str) -> list[BinaryIO]:
+    """The log's files, oldest first."""
+    files: list[BinaryIO] = []
+    number = 0
+    while True:
+        name = f"{path}.{number}" if number else path
+        try:
+            files.insert(0, open(name, "rb", buffering=0))
+        except FileNotFoundError:
+            return files
+        number += 1
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while chunk := file.read(_CHUNK):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        yield from lines
+    if rest:
+        # a line that is being written; whoever follows reads it again when it is whole
+        file.seek(-len(rest), os.SEEK_CUR)
+
+
+def _last(lines: Iterator[bytes], count: int) -> list[bytes]:
+    from collections import deque
+
+    return list(deque(lines, maxlen=count)) if count > 0 else ([] if count == 0 else list(lines))
+
+
+def _follow(path: str, file: BinaryIO | None, ended: threading.Event) -> Iterator[bytes]:
+    """Lines as they are written, over rotations, until the container has ended."""
+    try:
+        while True:
+            last_round = ended.is_set()
+            if file is None:
+                file = _open(path)
+            if file is not None:
+                yield from _lines(file)
+                if _rotated(path, file):
+                    yield from _lines(file)  # what came before the rename
+                    file.close()
+                    file = None
+                    continue
+            if last_round:
+                return
+            ended.wait(_POLL)
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _open(path: str) -> BinaryIO | None:
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        return None
+
+
+def _rotated(path: str, file: BinaryIO) -> bool:
+    try:
+        now, ours = os.stat(path), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return False
+    return (now.st_dev, now.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def _watch_end(container: Container) -> threading.Event:
+    """An event that is set when the container does not run any more."""
+    ended = threading.Event()
+    if container.status not in ("running", "paused", "restarting"):
+        ended.set()
+        return ended
+
+    def wait() -> None:
+        try:
+            container.wait()
+        except (ProaError, ContainerNotFound):
+            pass
+        finally:
+            ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return ended
+
+
+def _parse(line: bytes) -> LogEntry | None:
+    """The entry of a line; None for one that a crash or a full disk cut short."""
+    try:
+        data = json.loads(line)
+        return LogEntry(
+            data["stream"], data["time"], data["log"].encode("utf-8", "surrogateescape")
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

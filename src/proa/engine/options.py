@@ -1,0 +1,205 @@
+"""The library's keyword arguments, named as docker-py's users know them, as a ContainerConfig."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from proa.engine.config import (
+    ContainerConfig,
+    Device,
+    Mount,
+    RestartPolicy,
+    Ulimit,
+)
+from proa.errors import InvalidArgument
+from proa.lean.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+
+@record
+class Wanted:
+    """A container, and which of its output the caller wants."""
+
+    config: ContainerConfig
+    stdout: bool = True
+    stderr: bool = False
+
+
+_SAME = frozenset(
+    (
+        "name hostname domainname working_dir user tty labels annotations privileged read_only"
+        " network_mode stop_signal init runtime platform oom_score_adj cpu_shares cpu_period"
+        " cpu_quota cpuset_cpus cpuset_mems pids_limit nano_cpus cgroup_parent userns_mode"
+        " pid_mode ipc_mode uts_mode sysctls storage_options stop_timeout blkio_weight"
+    ).split()
+)
+_SIZES = {
+    "mem_limit": "memory",
+    "mem_reservation": "memory_reservation",
+    "memswap_limit": "memory_swap",
+    "shm_size": "shm_size",
+}
+_LISTS = {
+    "cap_add": "capabilities_add",
+    "cap_drop": "capabilities_drop",
+    "security_opt": "security_options",
+    "group_add": "groups_add",
+    "device_cgroup_rules": "device_cgroup_rules",
+    "dns": "dns",
+    "dns_search": "dns_search",
+    "dns_opt": "dns_options",
+}
+
+
+def to_config(
+    image: str, command: str | Sequence[str] | None, options: Mapping[str, Any]
+) -> Wanted:
+    """The config of `containers.run(image, command, **options)`. Raises InvalidArgument."""
+    values: dict[str, Any] = {"command": words(command)}
+    shown: dict[str, bool] = {}
+    for name, value in options.items():
+        if name in ("stdout", "stderr"):
+            shown[name] = bool(value)
+        elif name in _SAME:
+            values[name] = value
+        elif name in _SIZES:
+            values[_SIZES[name]] = size(value)
+        elif name in _LISTS:
+            values[_LISTS[name]] = tuple(str(item) for item in value)
+        elif name in _CONVERTERS:
+            values.update(_CONVERTERS[name](value))
+        else:
+            raise InvalidArgument(f"run() has no option {name}; see proa.engine.options")
+    # what docker-py calls remove is an end without traces; a failed one's output was taken before
+    values.setdefault("auto_remove", False)
+    return Wanted(ContainerConfig(image, **values), **shown)
+
+
+def words(command: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """A command line as words: text is split as a shell would."""
+    if command is None:
+        return None
+    return tuple(shlex.split(command)) if isinstance(command, str) else tuple(command)
+
+
+def size(value: int | str) -> int:
+    """Bytes: a number, or text such as `512m` or `1.5g` (powers of 1024).
+
+    Raises InvalidArgument.
+    """
+    if isinstance(value, int):
+        return value
+    text = value.strip().lower().removesuffix("b").removesuffix("i")
+    factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}.get(text[-1:], 1)
+    try:
+        return int(float(text[:-1] if factor > 1 else text) * factor)
+    except ValueError:
+        raise InvalidArgument(f"{value!r} is not a size such as 512m") from None
+
+
+def environment(value: Mapping[str, Any] | Sequence[str] | None) -> tuple[str, ...]:
+    """Environment variables, given by name or as KEY=VALUE items."""
+    if not value:
+        return ()
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    return tuple(f"{name}={content}" for name, content in dict(value).items())  # type: ignore[arg-type]
+
+
+def _volumes(value: Mapping[str, Mapping[str, str]] | Sequence[str]) -> dict[str, Any]:
+    """`{"/host": {"bind": "/there", "mode": "ro"}}` or `["/host:/there:ro"]`."""
+    if isinstance(value, list | tuple):
+        triples = []
+        for text in value:
+            source, _, rest = text.partition(":")
+            target, _, mode = rest.partition(":")
+            triples.append((source, target, mode))
+    else:
+        triples = [
+            (source, entry["bind"], entry.get("mode", ""))
+            for source, entry in dict(value).items()  # type: ignore[arg-type]
+        ]
+    mounts = []
+    for source, target, mode in triples:
+        if not target or not (source.startswith(("/", "."))):
+            raise InvalidArgument(
+                f"volume {source}:{target}: the source must be a path of the host"
+            )
+        mounts.append(
+            Mount(
+                "bind",
+                target,
+                os.path.abspath(source),
+                read_only="ro" in mode.split(","),
+                create_source=True,
+            )
+        )
+    return {"mounts": tuple(mounts)}
+
+
+def _tmpfs(value: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "mounts": tuple(
+            Mount("tmpfs", target, options=tuple(item for item in options.split(",") if item))
+            for target, options in value.items()
+        )
+    }
+
+
+def _devices(value: Sequence[str]) -> dict[str, Any]:
+    devices = []
+    for text in value:
+        source, _, rest = text.partition(":")
+        target, _, permissions = rest.partition(":")
+        devices.append(Device(source, target or source, permissions or "rwm"))
+    return {"devices": tuple(devices)}
+
+
+def _restart(value: Mapping[str, Any]) -> dict[str, Any]:
+    policy = RestartPolicy(value.get("Name", "no"), value.get("MaximumRetryCount", 0))
+    return {"restart": policy}
+
+
+def _ulimits(value: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    limits = []
+    for item in value:
+        lower = {str(key).lower(): number for key, number in item.items()}
+        soft = lower.get("soft", lower.get("hard", 0))
+        limits.append(Ulimit(lower["name"], soft, lower.get("hard", soft)))
+    return {"ulimits": tuple(limits)}
+
+
+def _extra_hosts(value: Mapping[str, str]) -> dict[str, Any]:
+    return {"extra_hosts": tuple(f"{name}:{address}" for name, address in value.items())}
+
+
+def _log_config(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "log_driver": value.get("type") or value.get("Type") or "json-file",
+        "log_options": value.get("config") or value.get("Config"),
+    }
+
+
+_CONVERTERS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "auto_remove": lambda value: {"auto_remove": bool(value)},
+    "remove": lambda value: {"auto_remove": bool(value)},
+    "network": lambda value: {"network_mode": value},
+    "network_disabled": lambda value: {"network_mode": "none"} if value else {},
+    "stdin_open": lambda value: {"open_stdin": bool(value)},
+    "environment": lambda value: {"environment": environment(value)},
+    "entrypoint": lambda value: {"entrypoint": words(value)},
+    "volumes": _volumes,
+    "tmpfs": _tmpfs,
+    "devices": _devices,
+    "restart_policy": _restart,
+    "ulimits": _ulimits,
+    "extra_hosts": _extra_hosts,
+    "log_config": _log_config,
+    "oom_kill_disable": lambda value: {"oom_kill_disable": bool(value)},
+    "mem_swappiness": lambda value: {"memory_swappiness": int(value)},
+}

@@ -1,0 +1,89 @@
+"""Puts a container in order whose monitor has died, or whose creator never started it."""
+
+from __future__ import annotations
+
+import posix
+
+from proa.errors import NotFound, ProaError
+from proa.lean import clock
+from proa.lean.record import replace
+from proa.snapshot.choose import choose_snapshots
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proa.store.containers import ContainerRow
+    from proa.store.store import Store
+
+LOST = "its monitor was killed; what still ran of the container was ended"
+
+
+def settle(store: Store, row: ContainerRow) -> ContainerRow:
+    """The row `row`, whose monitor's lock nobody holds, as it should be.
+
+    What still runs of the container is killed; a removal that was begun is finished; a container
+    with `--rm` is removed. A row that is removed comes back with the status `gone`.
+    """
+    status = row.state["status"]
+    try:
+        row = store.containers.find(row.id)  # its monitor may have ended as it should, just now
+    except NotFound:
+        return _gone(row)
+    if row.state["status"] != status:
+        return row
+    if status == "created":
+        owner = int(row.state.get("owner", 0))
+        if owner and not _lives(owner):
+            return _remove(store, row)
+        return row
+    if status == "removing":
+        return _remove(store, row)
+    if status not in ("running", "paused", "restarting"):
+        return row
+    _kill(store, row)
+    if row.config["request"].get("auto_remove"):
+        return _remove(store, row)
+    state = {
+        **row.state,
+        "status": "exited",
+        "pid": 0,
+        "exit_code": 137,
+        "error": LOST,
+        "finished_at": clock.now(),
+    }
+    store.containers.set_state(row.id, state)
+    return replace(row, state=state)
+
+
+def _kill(store: Store, row: ContainerRow) -> None:
+    from proa.runtime.container import Container
+
+    try:
+        Container.load(row.id, store.path("run", "oci")).delete(force=True)
+    except (ProaError, OSError):
+        pass  # it never came so far, or the machine was started anew
+    directory = store.path("run", row.id)
+    for remove, path in ((posix.unlink, f"{directory}/monitor.sock"), (posix.rmdir, directory)):
+        try:
+            remove(path)
+        except OSError:
+            continue
+
+
+def _remove(store: Store, row: ContainerRow) -> ContainerRow:
+    choose_snapshots(store.root).remove(store.path("containers", row.id))
+    store.containers.delete(row.id)
+    return _gone(row)
+
+
+def _gone(row: ContainerRow) -> ContainerRow:
+    return replace(row, state={**row.state, "status": "gone"})
+
+
+def _lives(pid: int) -> bool:
+    try:
+        posix.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,180 @@
+"""The OCI runtime spec of a container: what its config means in the kernel's terms."""
+
+from __future__ import annotations
+
+import posix
+
+from proa.engine import devices, limits, mounts, security
+from proa.errors import InvalidArgument
+from proa.lean.record import record
+from proa.runtime import defaults
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from proa.engine.config import ContainerConfig
+    from proa.engine.process import Process
+
+OCI_VERSION = "1.2.0"
+INIT_PATH = "/sbin/docker-init"
+
+
+@record
+class Identity:
+    """Who the container is, and where its files lie."""
+
+    id: str
+    hostname: str
+    directory: str
+    """containers/<id> of the store"""
+
+
+def build(config: ContainerConfig, process: Process, identity: Identity) -> dict[str, Any]:
+    """The spec, complete but for what the monitor finds out: user ids, joined namespaces.
+
+    Raises InvalidArgument, NotFound.
+    """
+    options = security.parse_options(config)
+    capabilities = list(security.capabilities(config))
+    unconfined = options.system_paths == "unconfined"
+    spec: dict[str, Any] = {
+        "ociVersion": OCI_VERSION,
+        "process": {
+            "terminal": config.tty,
+            "user": {"uid": 0, "gid": 0},
+            "args": list(_arguments(config, process)),
+            "env": list(_environment(config, process, identity)),
+            "cwd": process.working_dir,
+            "capabilities": {
+                "bounding": capabilities,
+                "effective": capabilities,
+                "permitted": capabilities,
+            },
+            "noNewPrivileges": options.no_new_privileges,
+            "rlimits": limits.rlimits(config),
+        },
+        "root": {"path": "rootfs", "readonly": config.read_only},
+        "mounts": mounts.build(config, identity.directory),
+        "linux": {
+            "cgroupsPath": cgroup_path(config, identity.id),
+            "namespaces": _namespaces(config),
+            "resources": {
+                **limits.resources(config),
+                "devices": devices.rules(config),
+            },
+            "devices": devices.nodes(config),
+            "maskedPaths": [] if unconfined else list(defaults.MASKED_PATHS),
+            "readonlyPaths": [] if unconfined else list(defaults.READONLY_PATHS),
+        },
+    }
+    linux, arguments = spec["linux"], spec["process"]
+    if config.uts_mode != "host":
+        spec["hostname"] = identity.hostname
+        if config.domainname:
+            spec["domainname"] = config.domainname
+    if config.annotations:
+        spec["annotations"] = dict(config.annotations)
+    if sysctl := _sysctl(config):
+        linux["sysctl"] = sysctl
+    if config.oom_score_adj is not None:
+        arguments["oomScoreAdj"] = config.oom_score_adj
+    if options.apparmor and options.apparmor != "unconfined":
+        arguments["apparmorProfile"] = options.apparmor
+    if options.selinux:
+        arguments["selinuxLabel"] = linux["mountLabel"] = options.selinux
+    if options.seccomp == "default":
+        linux["seccomp"] = defaults.seccomp(capabilities)
+    elif profile := security.seccomp_profile(options):
+        linux["seccomp"] = profile
+    return spec
+
+
+def cgroup_path(config: ContainerConfig, id: str) -> str:
+    """Where the container's processes are accounted for."""
+    parent = config.cgroup_parent or "/proa"
+    return f"{parent.rstrip('/')}/{id}"
+
+
+def joined(config: ContainerConfig) -> dict[str, str]:
+    """Namespace type → name of the container whose namespace is to be joined."""
+    modes = {"network": config.network_mode, "pid": config.pid_mode, "ipc": config.ipc_mode}
+    return {
+        kind: mode.partition(":")[2]
+        for kind, mode in modes.items()
+        if mode.startswith("container:")
+    }
+
+
+def check_modes(config: ContainerConfig) -> None:
+    """Refuse what contradicts itself. Raises InvalidArgument."""
+    if config.uts_mode == "host" and config.hostname:
+        raise InvalidArgument("conflicting options: hostname and the UTS mode host")
+    if config.network_mode.startswith("container:") and config.hostname:
+        raise InvalidArgument("conflicting options: hostname and the network mode; drop --hostname")
+    for flag, mode, allowed in (
+        ("--pid", config.pid_mode, ("", "private", "host")),
+        ("--ipc", config.ipc_mode, ("", "private", "shareable", "host", "none")),
+        ("--uts", config.uts_mode, ("", "private", "host")),
+        ("--cgroupns", config.cgroupns_mode, ("", "private", "host")),
+        ("--userns", config.userns_mode, ("", "host")),
+        ("--network", config.network_mode, ("default", "none", "host")),
+    ):
+        joinable = flag in ("--pid", "--ipc", "--network") and mode.startswith("container:")
+        if mode not in allowed and not joinable:
+            raise InvalidArgument(
+                f"{flag}: invalid mode: {mode}; there are"
+                f" {', '.join(name for name in allowed if name)}"
+            )
+
+
+def _arguments(config: ContainerConfig, process: Process) -> tuple[str, ...]:
+    if config.init:
+        return (INIT_PATH, "--", *process.arguments)
+    return process.arguments
+
+
+def _environment(config: ContainerConfig, process: Process, identity: Identity) -> list[str]:
+    names = {item.partition("=")[0] for item in process.environment}
+    first = [] if "PATH" in names else [defaults.PATH]
+    if "HOSTNAME" not in names:
+        first.append(f"HOSTNAME={identity.hostname}")
+    if config.tty and "TERM" not in names:
+        first.append("TERM=xterm")
+    return [*first, *process.environment]
+
+
+def _namespaces(config: ContainerConfig) -> list[dict[str, str]]:
+    """The namespaces that are new; those of other containers are added by the monitor."""
+    modes = {
+        "pid": config.pid_mode,
+        "network": config.network_mode,
+        "ipc": config.ipc_mode,
+        "uts": config.uts_mode,
+        "mount": "",
+        "cgroup": config.cgroupns_mode,
+    }
+    if config.privileged and not config.cgroupns_mode:
+        # as Docker on cgroup v1; a privileged container manages the host's cgroups there
+        modes["cgroup"] = "" if posix.access("/sys/fs/cgroup/cgroup.controllers", 0) else "host"
+    return [
+        {"type": kind}
+        for kind, mode in modes.items()
+        if mode != "host" and not mode.startswith("container:")
+    ]
+
+
+def _sysctl(config: ContainerConfig) -> dict[str, str]:
+    """`--sysctl`s, and the two that Docker sets: what needs no privilege needs no root."""
+    chosen: dict[str, str] = {}
+    own_network = config.network_mode in ("default", "none")
+    if own_network and not config.privileged:
+        chosen["net.ipv4.ip_unprivileged_port_start"] = "0"
+        chosen["net.ipv4.ping_group_range"] = "0 2147483647"
+    given: Mapping[str, str] = config.sysctls or {}
+    for name, value in given.items():
+        if name.startswith("net.") and not own_network:
+            raise InvalidArgument(f"sysctl {name} is not allowed in the host's network namespace")
+        chosen[name] = value
+    return chosen

@@ -1,0 +1,91 @@
+"""Starts monitors: one process each, or forks of a spawner kept at hand."""
+
+from __future__ import annotations
+
+import posix
+
+from proa import errors
+from proa.errors import ProaError, Unavailable
+from proa.monitor.job import to_message
+from proa.monitor.message import Channel, pair
+from proa.runtime import interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from proa.monitor.job import Job
+
+_MODULE = "proa.monitor.main"
+_CHANNEL = 3
+
+
+def prepare() -> Channel:
+    """Start a process that waits for its job. It ends where the channel is closed instead."""
+    ours, theirs = pair()
+    try:
+        interpreter.spawn(_MODULE, descriptors={_CHANNEL: theirs.fileno()}, session=True)
+    finally:
+        theirs.close()
+    return ours
+
+
+class Spawner:
+    """Forks monitors from one process that has all its imports behind it.
+
+    For programs that start several containers; one at a time talks to it.
+    """
+
+    def __init__(self) -> None:
+        self._channel = prepare()
+
+    def prepare(self) -> Channel:
+        """As the function of this name."""
+        ours, theirs = pair()
+        try:
+            self._channel.send({"op": "fork"}, [theirs.fileno()])
+        except Unavailable:
+            self._channel.close()
+            self._channel = prepare()
+            self._channel.send({"op": "fork"}, [theirs.fileno()])
+        finally:
+            theirs.close()
+        return ours
+
+    def close(self) -> None:
+        """Let the process end; the monitors stay."""
+        self._channel.close()
+
+
+def start(
+    channel: Channel, job: Job, *, stream: int | None = None, attach: dict[str, Any] | None = None
+) -> int:
+    """Give a prepared monitor its job; the pid of the container's first process.
+
+    `stream`: the monitor's end of a byte stream that is attached before the first byte, as
+    `attach` says. Further requests can go by `channel` afterwards.
+    Raises what the start raised in the monitor.
+    """
+    message = {"op": "job", "job": to_message(job), "attach": attach or {}}
+    channel.send(message, [stream] if stream is not None else [])
+    answer = channel.receive()
+    if answer is None:
+        raise Unavailable(f"the monitor of container {job.id[:12]} died while it started it")
+    return int(checked(answer[0])["started"])
+
+
+def checked(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, unless it is an error: that is raised, as the kind it was."""
+    if answer.get("error"):
+        kind = getattr(errors, str(answer.get("kind")), ProaError)
+        raise kind(answer["error"])
+    return answer
+
+
+def reap_ended() -> None:
+    """Collect monitors of this process's that have ended: they are its children."""
+    try:
+        while posix.waitpid(-1, posix.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return

@@ -1,0 +1,81 @@
+"""The monitor's process. It gets its job by the channel on descriptor 3.
+
+A spawner is the same process before it has a job: it forks a monitor for each one it is given,
+so that a program which starts many containers does not start many interpreters.
+"""
+
+from __future__ import annotations
+
+import _signal
+import posix
+import sys
+
+from proa.monitor.control import describe
+from proa.monitor.job import from_message
+from proa.monitor.message import Channel
+from proa.monitor.supervise import Monitor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CHANNEL = 3
+
+
+def main() -> None:
+    """Wait for a job, or for jobs; never returns."""
+    channel = Channel.of_descriptor(CHANNEL)
+    _ignore_terminal()
+    posix.chdir("/")
+    posix.umask(0o022)
+    try:
+        serve(channel)
+    except BaseException as error:
+        _report(error)
+    posix._exit(0)
+
+
+def serve(channel: Channel) -> None:
+    """Do what comes by the channel until its end: `job` runs a container in this process."""
+    while (received := channel.receive()) is not None:
+        message, descriptors = received
+        if message["op"] == "job":
+            _run(channel, message, descriptors)
+            return
+        _fork(channel, descriptors[0])
+
+
+def _run(channel: Channel, message: dict[str, Any], descriptors: list[int]) -> None:
+    try:
+        monitor = Monitor(from_message(message["job"]))
+        monitor.run(channel, descriptors[0] if descriptors else None, message.get("attach") or {})
+    except BaseException as error:
+        answer = describe(error)
+        if answer["kind"] == "ProaError":
+            _report(error)
+        channel.send(answer)
+
+
+def _fork(spawner: Channel, descriptor: int) -> None:
+    """A monitor for one job, on a channel of its own; it is nobody's child soon."""
+    if posix.fork():
+        posix.close(descriptor)
+        return
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    posix.setsid()
+    spawner.close()
+    serve(Channel.of_descriptor(descriptor))
+    posix._exit(0)
+
+
+def _ignore_terminal() -> None:
+    """What is typed at the terminal of whoever started us is not meant for us."""
+    for signal in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM):
+        _signal.signal(signal, _signal.SIG_IGN)
+
+
+def _report(error: BaseException) -> None:
+    """Leave a trace of what should not have happened, on standard error."""
+    import traceback
+
+    traceback.print_exception(error, file=sys.stderr)

@@ -1,0 +1,369 @@
+"""The monitor itself: runs one container through its starts, its end, and what comes after."""
+
+from __future__ import annotations
+
+import posix
+import time
+
+from proa.errors import Conflict, ProaError
+from proa.lean import clock, json
+from proa.monitor import restart
+from proa.monitor.control import Control
+from proa.monitor.lock import MonitorLocks
+from proa.monitor.log import open_log
+from proa.monitor.loop import READ, Loop
+from proa.monitor.stdio import Streams
+from proa.monitor.user import look_up
+from proa.runtime.container import Container, Stdio
+from proa.snapshot.choose import choose_snapshots
+from proa.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from proa.monitor.job import Job
+    from proa.monitor.log import JsonLog, NoLog
+    from proa.monitor.loop import Timer
+    from proa.monitor.message import Channel
+
+LINGER = 600.0
+"""Seconds that a monitor stays for a viewer who does not take the last output."""
+
+
+class Monitor:
+    """Runs the container of `job`; answers to whoever talks to its socket."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.loop = Loop()
+        self.streams: Streams | None = None
+        self.container: Container | None = None
+        self.directory = f"{job.root}/containers/{job.id}"
+        self.run_directory = f"{job.root}/run/{job.id}"
+        self.stopped = False
+        """someone asked for the container's end: it is not started again"""
+        self._locks = MonitorLocks(job.root)
+        self._control: Control | None = None
+        self._log: JsonLog | NoLog | None = None
+        self._state: dict[str, Any] = {}
+        self._restart_timer: Timer | None = None
+        self._kill_timer: Timer | None = None
+        self._delay = 0.0
+        self._began = 0.0
+        self._ended = False
+
+    # -- the life of the container
+
+    def run(self, starter: Channel, viewer: int | None, attach: dict[str, Any]) -> None:
+        """Start the container, tell `starter`, and stay until all is over.
+
+        `viewer`: a byte stream to attach from the first byte on, as `attach` says.
+        """
+        if not self._locks.acquire(self.job.row):
+            raise Conflict(f"container {self.job.id[:12]} is running already")
+        try:
+            posix.mkdir(self.run_directory, 0o700)
+        except FileExistsError:
+            pass
+        try:
+            self._control = Control(self)
+            self._log = open_log(
+                self.job.log_driver,
+                f"{self.directory}/{self.job.id}-json.log",
+                self.job.log_options or {},
+            )
+            self._start(viewer, attach)
+        except BaseException:
+            self._fail()
+            raise
+        self._control.serve(starter)
+        if attach.get("wait"):
+            self._control.wait(starter, attach["wait"])
+        starter.send({"started": self._state["pid"]})
+        while not self._ended:
+            self.loop.step()
+        self._linger()
+
+    def _start(self, viewer: int | None, attach: dict[str, Any]) -> None:
+        job = self.job
+        spec = self._prepare_spec()
+        streams = Streams(
+            self.loop,
+            log=self._log_of(),
+            tty=job.tty,
+            stdin=job.open_stdin,
+            spill=self.directory,
+        )
+        self.streams = streams
+        snapshots = choose_snapshots(job.root)
+        rootfs = snapshots.mount(f"{self.directory}/snapshot", job.layers)
+        try:
+            self._resolve_user(rootfs, spec)
+            stdio = Stdio(*streams.child) if streams.child is not None else None
+            self.container = Container.create(
+                job.id,
+                spec,
+                root=f"{job.root}/run/oci",
+                bundle=self.directory,
+                stdio=stdio,
+                rootfs=rootfs,
+                run=True,
+            )
+        finally:
+            posix.close(rootfs)
+        self._began = time.monotonic()
+        if job.tty and self.container.console is not None:
+            streams.use_terminal(self.container.console)
+        if viewer is not None:
+            self.attach(viewer, attach)
+        streams.begin()
+        self.loop.watch(self.container.pidfd, READ, self._exited)
+        self._record(
+            status="running",
+            pid=self.container.pid,
+            started_at=clock.now(),
+            exit_code=0,
+            error="",
+            oom_killed=False,
+        )
+
+    def _log_of(self) -> JsonLog | NoLog:
+        assert self._log is not None
+        return self._log
+
+    def _prepare_spec(self) -> dict[str, Any]:
+        descriptor = posix.open(f"{self.directory}/config.json", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            size = posix.fstat(descriptor).st_size
+            spec: dict[str, Any] = json.loads(posix.read(descriptor, size))
+        finally:
+            posix.close(descriptor)
+        if self.job.join:
+            self._join_namespaces(spec)
+        return spec
+
+    def _join_namespaces(self, spec: dict[str, Any]) -> None:
+        """Fill in the paths of namespaces that belong to other containers."""
+        containers = Store.open(self.job.root).containers
+        for kind, owner in (self.job.join or {}).items():
+            row = containers.find(owner)
+            pid = row.state.get("pid", 0)
+            if row.state.get("status") not in ("running", "paused") or not pid:
+                raise Conflict(
+                    f"container {row.name} is not running: its {kind} namespace cannot be joined;"
+                    " start it first"
+                )
+            name = {"network": "net", "mount": "mnt"}.get(kind, kind)
+            namespaces = spec["linux"]["namespaces"]
+            namespaces[:] = [item for item in namespaces if item["type"] != kind]
+            namespaces.append({"type": kind, "path": f"/proc/{pid}/ns/{name}"})
+
+    def _resolve_user(self, root: int, spec: dict[str, Any]) -> None:
+        apply_user(root, spec["process"], self.job.user, self.job.groups_add)
+
+    def _exited(self, _events: int) -> None:
+        """The container's first process is gone, and with it all others of its pid namespace."""
+        container, streams = self.container, self.streams
+        assert container is not None and streams is not None
+        self.loop.forget(container.pidfd)
+        self.loop.cancel(self._kill_timer)
+        self._kill_timer = None
+        exit_code = reap(container.pid)
+        out_of_memory = exit_code == 137 and container.was_out_of_memory()
+        streams.finish()
+        container.delete(force=True)
+        self.container = None
+        ran = time.monotonic() - self._began
+        again = restart.wanted(
+            self.job.restart,
+            self.job.restart_maximum,
+            exit_code,
+            int(self._state.get("restart_count", 0)),
+            self.stopped,
+        )
+        finished = {
+            "pid": 0,
+            "exit_code": exit_code,
+            "finished_at": clock.now(),
+            "oom_killed": out_of_memory,
+        }
+        if again:
+            self._delay = restart.next_delay(self._delay, ran)
+            self._record(status="restarting", **finished)
+            self._restart_timer = self.loop.after(self._delay, self._restart)
+            self._tell("next-exit", exit_code)
+            return
+        self._finish(finished)
+
+    def _restart(self) -> None:
+        self._restart_timer = None
+        count = int(self._state.get("restart_count", 0)) + 1
+        self._state["restart_count"] = count
+        try:
+            self._start(None, {})
+        except ProaError as error:
+            if self.streams is not None:
+                self.streams.close()
+            self._finish(
+                {"pid": 0, "exit_code": 128, "error": str(error), "finished_at": clock.now()}
+            )
+
+    def _finish(self, finished: dict[str, Any]) -> None:
+        """The container has ended for good: record it or remove it, and tell everyone."""
+        if self._log is not None:
+            self._log.close()
+        if self.job.auto_remove:
+            self._remove()
+        else:
+            self._record(status="exited", **finished)
+        self._leave()
+        self._tell("all", int(finished["exit_code"]), finished.get("error", ""))
+        self._ended = True
+
+    def _fail(self) -> None:
+        """It could not be started: leave nothing that runs."""
+        if self.streams is not None:
+            self.streams.close()
+        if self._log is not None:
+            self._log.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give up the socket and the lock: from now on another monitor may take the container."""
+        if self._control is not None:
+            self._control.stop_listening()
+        for remove, path in (
+            (posix.unlink, f"{self.run_directory}/monitor.sock"),
+            (posix.rmdir, self.run_directory),
+        ):
+            try:
+                remove(path)
+            except FileNotFoundError:
+                continue
+        self._locks.close()
+
+    def _remove(self) -> None:
+        store = Store.open(self.job.root)
+        choose_snapshots(self.job.root).remove(self.directory)
+        store.containers.delete(self.job.id)
+
+    def _linger(self) -> None:
+        """Stay until every viewer has all of the output."""
+        late = self.loop.after(LINGER, _nothing)
+        deadline = time.monotonic() + LINGER
+        while self.streams is not None and not self.streams.delivered:
+            if time.monotonic() > deadline:
+                break
+            self.loop.step()
+        self.loop.cancel(late)
+        # off everyone's path by now
+        Store.open(self.job.root).database.checkpoint_if_large()
+
+    def _record(self, **changes: Any) -> None:
+        """Write what has changed to the container's row."""
+        containers = Store.open(self.job.root).containers
+        if not self._state:
+            self._state = dict(containers.find(self.job.id).state)
+        self._state.update(changes)
+        containers.set_state(self.job.id, self._state)
+
+    def _tell(self, event: str, exit_code: int, error: str = "") -> None:
+        if self._control is not None:
+            self._control.tell_exit(event, exit_code, error)
+
+    # -- what others ask for; see control
+
+    def attach(self, stream: int, how: dict[str, Any]) -> None:
+        """Connect a client's byte stream to the container."""
+        assert self.streams is not None
+        names = frozenset(name for name in ("stdout", "stderr") if how.get(name, True))
+        stdin = bool(how.get("stdin")) and self.job.open_stdin
+        self.streams.attach(stream, streams=names, stdin=stdin, stdin_once=self.job.stdin_once)
+
+    def running(self) -> Container:
+        """The container, if it runs. Raises Conflict."""
+        if self.container is None:
+            raise Conflict(f"container {self.job.id[:12]} is not running")
+        return self.container
+
+    def kill(self, signal: int) -> None:
+        """Send a signal to the container's first process."""
+        if self.container is None and self._restart_timer is not None and signal in (9, 15):
+            self.stop(signal, 0)
+            return
+        if signal == 9:
+            self.stopped = True
+            self._thaw()
+        self.running().kill(signal)
+
+    def stop(self, signal: int, timeout: float) -> None:
+        """Ask the container to end; after `timeout` seconds (below 0: never) make it."""
+        self.stopped = True
+        if self._restart_timer is not None:
+            self.loop.cancel(self._restart_timer)
+            self._restart_timer = None
+            self._finish({"pid": 0})
+            return
+        self._thaw()
+        container = self.running()
+        if timeout != 0 or signal == 9:
+            container.kill(signal)
+        if signal != 9 and timeout >= 0:
+            self.loop.cancel(self._kill_timer)
+            self._kill_timer = self.loop.after(timeout, self._kill_now)
+
+    def pause(self) -> None:
+        """Freeze all processes of the container."""
+        if self._state.get("status") == "paused":
+            raise Conflict(f"container {self.job.id[:12]} is already paused")
+        self.running().pause()
+        self._record(status="paused")
+
+    def resume(self) -> None:
+        """Let them go on."""
+        if self._state.get("status") != "paused":
+            raise Conflict(f"container {self.job.id[:12]} is not paused")
+        self._thaw()
+
+    def _thaw(self) -> None:
+        if self._state.get("status") == "paused":
+            self.running().resume()
+            self._record(status="running")
+
+    def _kill_now(self) -> None:
+        self._kill_timer = None
+        if self.container is not None:
+            self.container.kill(9)
+
+    def set_restart(self, policy: str, maximum: int) -> None:
+        """Another restart policy from now on."""
+        from proa.lean.record import replace
+
+        self.job = replace(self.job, restart=policy, restart_maximum=maximum)
+
+
+def apply_user(
+    root: int, process: dict[str, Any], user: str, groups_add: tuple[str, ...] | list[str]
+) -> None:
+    """Put `user`, as found in the file system `root`, into an OCI process: ids and HOME."""
+    found = look_up(root, user, groups_add)
+    entry = {"uid": found.uid, "gid": found.gid}
+    if found.groups:
+        entry["additionalGids"] = list(found.groups)
+    process["user"] = {**process.get("user", {}), **entry}
+    environment = process.setdefault("env", [])
+    if not any(item.startswith("HOME=") for item in environment):
+        environment.append(f"HOME={found.home}")
+
+
+def reap(pid: int) -> int:
+    """The exit code of a child that has ended; 128 + N where signal N ended it."""
+    _, status = posix.waitpid(pid, 0)
+    if posix.WIFSIGNALED(status):
+        return 128 + posix.WTERMSIG(status)
+    return posix.WEXITSTATUS(status)
+
+
+def _nothing() -> None:
+    """Only wakes the loop."""
