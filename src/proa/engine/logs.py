@@ -63,7 +63,7 @@ def _entries(
     ended = _watch_end(container) if follow else None
     files = _open_all(path)
     try:
-        lines = (line for file in files for line in _lines(file))
+        lines: Iterator[bytes] = (line for file in files for line in _lines(file))
         if tail is not None:
             lines = iter(_last(lines, tail))
         for line in lines:

@@ -107,11 +107,10 @@ def _represent(self: object) -> str:
     return f"{type(self).__name__}({inner})"
 
 
-def _equal(self: object, other: object) -> bool:
+def _equal(self: object, other: object) -> object:
     if type(other) is not type(self):
         return NotImplemented
-    same: bool = self.__dict__ == other.__dict__
-    return same
+    return self.__dict__ == other.__dict__
 
 
 def _hash(self: object) -> int:

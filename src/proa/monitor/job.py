@@ -51,6 +51,7 @@ def to_message(job: Job) -> dict[str, Any]:
 
 def from_message(message: Mapping[str, Any]) -> Job:
     """The job that `to_message` made."""
-    return Job(
-        **{key: tuple(item) if isinstance(item, list) else item for key, item in message.items()}
-    )
+    values: dict[str, Any] = {
+        key: tuple(item) if isinstance(item, list) else item for key, item in message.items()
+    }
+    return Job(**values)

@@ -348,7 +348,7 @@ def apply_user(
 ) -> None:
     """Put `user`, as found in the file system `root`, into an OCI process: ids and HOME."""
     found = look_up(root, user, groups_add)
-    entry = {"uid": found.uid, "gid": found.gid}
+    entry: dict[str, Any] = {"uid": found.uid, "gid": found.gid}
     if found.groups:
         entry["additionalGids"] = list(found.groups)
     process["user"] = {**process.get("user", {}), **entry}
