@@ -50,18 +50,16 @@ STEPS: tuple[tuple[str, ...], ...] = (
             created INTEGER NOT NULL,
             boot TEXT NOT NULL
         ) WITHOUT ROWID""",
-        # what a process works on and nothing refers to yet. start: of process `pid`, in clock
-        # ticks since boot, because numbers of processes come again.
+        # what a process works on and nothing refers to yet. token: the name of the file that the
+        # process holds a lock on as long as it lives.
         """CREATE TABLE leases (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            token TEXT PRIMARY KEY NOT NULL,
             pid INTEGER NOT NULL,
-            start INTEGER NOT NULL,
-            boot TEXT NOT NULL,
-            expires INTEGER NOT NULL,
-            purpose TEXT NOT NULL
-        )""",
+            purpose TEXT NOT NULL,
+            created INTEGER NOT NULL
+        ) WITHOUT ROWID""",
         """CREATE TABLE leased (
-            lease INTEGER NOT NULL REFERENCES leases (id) ON DELETE CASCADE,
+            lease TEXT NOT NULL REFERENCES leases (token) ON DELETE CASCADE,
             kind TEXT NOT NULL,
             digest TEXT NOT NULL,
             PRIMARY KEY (lease, kind, digest)

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from proa.store.blobs import Blobs
+    from proa.store.leases import Leases
 
-_DIRECTORIES = ("blobs", "blobs/sha256", "ingest", "layers", "containers", "cache", "run")
+_DIRECTORIES = (
+    *("blobs", "blobs/sha256", "ingest", "layers", "containers", "cache"),
+    *("run", "run/leases", "run/locks"),
+)
 _ENOSPC, _EDQUOT = 28, 122
 
 
@@ -29,7 +33,7 @@ class Store:
         self.database = Database(self.path("proa.db"))
         self.images = Images(self.database)
         self.containers = Containers(self.database)
-        self.layers = Layers(self.database, self.path("layers"))
+        self.layers = Layers(self.database, self.path("layers"), self.path("run", "locks"))
         self._blobs: Blobs | None = None
 
     @classmethod
@@ -57,6 +61,13 @@ class Store:
 
             self._blobs = Blobs(self.path("blobs"), self.path("ingest"))
         return self._blobs
+
+    @property
+    def leases(self) -> Leases:
+        """What processes work on and nothing refers to yet (off the hot path)."""
+        from proa.store.leases import Leases
+
+        return Leases(self.database, self.path("run", "leases"))
 
     def path(self, *parts: str) -> str:
         """The absolute path of something in the store."""
