@@ -78,7 +78,7 @@ def _signed(value: int) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def load(kind: int, program: bytes, *, name: str = "proa", license: str = "Apache-2.0") -> int:  # noqa: A002
+def load(kind: int, program: bytes, *, name: str = "proa", license: str = "Apache-2.0") -> int:
     """Have the kernel verify `program` and return its descriptor (close-on-exec).
 
     Raises OSError; where the verifier refuses, with its last words as the message.

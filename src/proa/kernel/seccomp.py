@@ -46,7 +46,9 @@ def install(program: bytes, flags: int = 0) -> int | None:
     Raises KernelError.
     """
     if not program or len(program) % _SIZE:
-        raise KernelError(f"a seccomp filter of {len(program)} bytes is not whole; compile it again")
+        raise KernelError(
+            f"a seccomp filter of {len(program)} bytes is not whole; compile it again"
+        )
     machine = posix.uname().machine
     number = _NUMBERS.get(machine)
     if number is None:

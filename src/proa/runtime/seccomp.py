@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posix
 
-from proa.kernel.seccomp import SPEC_ALLOW
 from proa.lean.record import record
 
 TYPE_CHECKING = False
@@ -54,7 +53,7 @@ class Filter:
     listener_metadata: str | None = None
 
 
-def compile(profile: Mapping[str, Any], *, cache: str | None) -> Filter:  # noqa: A001
+def compile(profile: Mapping[str, Any], *, cache: str | None) -> Filter:
     """The filter of `profile` (OCI's linux.seccomp), from the directory `cache` if it is there.
 
     cache: made if missing; None: compile anew. Raises InvalidArgument for a profile that is

@@ -103,9 +103,7 @@ def compile_profile(profile: Mapping[str, Any]) -> tuple[bytes, int]:
 
     Raises InvalidArgument, naming what is wrong; Unsupported where libseccomp is missing.
     """
-    default = _action(
-        profile.get("defaultAction"), profile.get("defaultErrnoRet"), "defaultAction"
-    )
+    default = _action(profile.get("defaultAction"), profile.get("defaultErrnoRet"), "defaultAction")
     rules = [_rule(item) for item in profile.get("syscalls") or ()]
     _check_notify(default, rules, profile)
     library = Library()
@@ -133,7 +131,7 @@ def compile_profile(profile: Mapping[str, Any]) -> tuple[bytes, int]:
             f"the seccomp filter has {len(program) // 8} instructions, the kernel takes 4096; "
             f"name fewer system calls"
         )
-    return program, _flags(profile, default, rules)
+    return program, _flags(profile, rules)
 
 
 def _rule(item: Mapping[str, Any]) -> _Rule:
@@ -211,7 +209,7 @@ def _architectures(library: Library, names: Iterable[str]) -> list[int]:
     return found
 
 
-def _flags(profile: Mapping[str, Any], default: int, rules: Iterable[_Rule]) -> int:
+def _flags(profile: Mapping[str, Any], rules: Iterable[_Rule]) -> int:
     names = profile.get("flags")
     flags = 0
     if names is None:
@@ -251,9 +249,7 @@ def _stub(
     """Answers to system calls that libseccomp does not know, or that the profile does not."""
     newer = _newer_rules(library, rules)
     # A tracer, or whoever logs, wants to see calls of the future; ALLOW lets them through.
-    silent = default & 0xFFFF0000 in (ALLOW, LOG, TRACE) or default == (
-        ERRNO | errno.ENOSYS
-    )
+    silent = default & 0xFFFF0000 in (ALLOW, LOG, TRACE) or default == (ERRNO | errno.ENOSYS)
     sections: dict[int, dict[bool, list[bytes]]] = {}
     for architecture in architectures:
         x32 = library.architecture("x32") == architecture

@@ -151,11 +151,12 @@ _ARCHITECTURES = {
     "riscv64": ("SCMP_ARCH_RISCV64",),
     "loongarch64": ("SCMP_ARCH_LOONGARCH64",),
 }
+_ARM = "arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2"
 _BY_ARCHITECTURE = {
     "x86_64": "arch_prctl modify_ldt",
     "i686": "modify_ldt",
-    "aarch64": "arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2",
-    "armv7l": "arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2",
+    "aarch64": _ARM,
+    "armv7l": _ARM,
     "ppc64le": "sync_file_range2 swapcontext",
     "s390x": "s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr",
     "riscv64": "riscv_flush_icache riscv_hwprobe",

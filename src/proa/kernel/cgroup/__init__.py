@@ -14,7 +14,7 @@ both (controllers in version 1, version 2 mounted beside them) have the same fac
 from __future__ import annotations
 
 from proa.errors import InvalidArgument
-from proa.kernel.cgroup.manager import Cgroup, NoCgroup, join
+from proa.kernel.cgroup.manager import Cgroup, join
 from proa.kernel.cgroup.mountpoints import Mountpoints, discover
 
 __all__ = ["Cgroup", "Mountpoints", "discover", "join", "load", "open_manager"]
@@ -44,7 +44,7 @@ def open_manager(
     mounted (unless `rootless`).
     """
     if not path:
-        return NoCgroup("the container has no cgroup of its own")
+        return _absent("the container has no cgroup of its own")
     if systemd:
         from proa.kernel.cgroup.systemd import open_scope
 
@@ -61,7 +61,7 @@ def open_manager(
 
         return CgroupV2(where.directory_v2(path), where.version_2, rootless=rootless)
     if rootless:
-        return NoCgroup("no cgroup hierarchy is mounted")
+        return _absent("no cgroup hierarchy is mounted")
     from proa.errors import Unsupported
 
     raise Unsupported("no cgroup hierarchy is mounted; mount cgroup2 at /sys/fs/cgroup")
@@ -70,7 +70,7 @@ def open_manager(
 def load(paths: Mapping[str, str], *, rootless: bool = False) -> Cgroup:
     """The cgroup whose `paths` were stored when it was made."""
     if not paths:
-        return NoCgroup("the container has no cgroup of its own")
+        return _absent("the container has no cgroup of its own")
     if "" in paths:
         from proa.kernel.cgroup.v2 import CgroupV2
 
@@ -78,3 +78,9 @@ def load(paths: Mapping[str, str], *, rootless: bool = False) -> Cgroup:
     from proa.kernel.cgroup.v1 import CgroupV1
 
     return CgroupV1.of_paths(paths, rootless=rootless)
+
+
+def _absent(reason: str) -> Cgroup:
+    from proa.kernel.cgroup.absent import NoCgroup
+
+    return NoCgroup(reason)

@@ -29,7 +29,7 @@ def read(path: str) -> bytes:
 
 
 def read_if_there(path: str) -> bytes | None:
-    """All of the control file `path`, or None where this kernel does not have it (or it is gone)."""
+    """All of the control file `path`; None where this kernel does not have it, or it is gone."""
     try:
         return read(path)
     except OSError:  # ENOENT; ENODEV once the cgroup is removed; EOPNOTSUPP while it is off

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 import time
 
-from proa.errors import KernelError, TimedOut, Unsupported
+from proa.errors import KernelError, TimedOut
 from proa.kernel.cgroup.files import read
 
 TYPE_CHECKING = False
@@ -125,47 +125,6 @@ class Cgroup:
         from proa.kernel.cgroup import load
 
         return load(paths, rootless=rootless)
-
-
-class NoCgroup(Cgroup):
-    """What stands for a cgroup where there is none: it limits nothing, and says so."""
-
-    def __init__(self, reason: str) -> None:
-        self.paths = {}
-        self._reason = reason
-
-    def create(self, resources: Mapping[str, Any] | None = None) -> list[str]:  # noqa: ARG002
-        return []
-
-    def apply(self, resources: Mapping[str, Any]) -> list[str]:
-        return not_applied(resources, self._reason)
-
-    def join_files(self) -> tuple[int, ...]:
-        return ()
-
-    def add(self, pid: int) -> None:
-        pass
-
-    def freeze(self, *, timeout: float = 10.0) -> None:  # noqa: ARG002
-        raise Unsupported(f"cannot pause: {self._reason}")
-
-    def thaw(self) -> None:
-        raise Unsupported(f"cannot resume: {self._reason}")
-
-    def frozen(self) -> bool:
-        return False
-
-    def processes(self, *, recursive: bool = True) -> list[int]:  # noqa: ARG002
-        return []
-
-    def kill(self, *, timeout: float = 10.0) -> None:
-        pass
-
-    def stats(self) -> dict[str, Any]:
-        return {}
-
-    def remove(self, *, timeout: float = 2.0) -> None:
-        pass
 
 
 def join(files: Iterable[int]) -> None:
@@ -293,7 +252,7 @@ def kill_all(processes: Iterable[int]) -> None:
 def wait_until(
     condition: Callable[[], bool], timeout: float, describe: Callable[[], str], pause: float = 2e-4
 ) -> None:
-    """Poll `condition`, often at first; raise TimedOut with `describe()` after `timeout` seconds."""
+    """Poll `condition`, often at first; raise TimedOut with `describe()` after `timeout` s."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() >= deadline:

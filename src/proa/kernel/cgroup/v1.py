@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - what the methods do is said by Cgroup
 """Cgroups of version 1: a hierarchy for each controller, or for a few together.
 
 Joining is the expensive step. Writing another process's id to `cgroup.procs` takes a global
@@ -55,7 +56,7 @@ class CgroupV1(Cgroup):
         cgroup._reason = ""
         return cgroup
 
-    def create(self, resources: Mapping[str, Any] | None = None) -> list[str]:  # noqa: D102
+    def create(self, resources: Mapping[str, Any] | None = None) -> list[str]:
         for controller in (*BASE, *_controllers_of(resources or {})):
             reason = self._add_controller(controller)
             if reason is not None:
@@ -65,7 +66,7 @@ class CgroupV1(Cgroup):
                 return [reason]
         return []
 
-    def apply(self, resources: Mapping[str, Any]) -> list[str]:  # noqa: D102
+    def apply(self, resources: Mapping[str, Any]) -> list[str]:
         if resources.get("unified"):
             raise InvalidArgument(
                 "linux.resources.unified needs cgroup version 2; this machine has version 1"
@@ -142,7 +143,7 @@ class CgroupV1(Cgroup):
             f"where they were; mount them again"
         )
 
-    def join_files(self) -> tuple[int, ...]:  # noqa: D102
+    def join_files(self) -> tuple[int, ...]:
         files: list[int] = []
         try:
             for directory in self._directories():
@@ -154,11 +155,11 @@ class CgroupV1(Cgroup):
             raise KernelError(f"cannot join cgroup {directory}: {reason}") from None
         return tuple(files)
 
-    def add(self, pid: int) -> None:  # noqa: D102
+    def add(self, pid: int) -> None:
         for directory in self._directories():
             _move(directory, pid)
 
-    def freeze(self, *, timeout: float = 10.0) -> None:  # noqa: D102
+    def freeze(self, *, timeout: float = 10.0) -> None:
         state = self._freezer()
         # A process that is being forked while the group freezes can be missed: the state stays
         # FREEZING until it is written again (freezer-subsystem.rst).
@@ -172,10 +173,10 @@ class CgroupV1(Cgroup):
 
         wait_until(frozen, timeout, lambda: f"cgroup {state} did not freeze in {timeout:g} s")
 
-    def thaw(self) -> None:  # noqa: D102
+    def thaw(self) -> None:
         write(self._freezer(), "THAWED")
 
-    def frozen(self) -> bool:  # noqa: D102
+    def frozen(self) -> bool:
         try:
             return "freezer" in self.paths and read(self._freezer()).strip() != b"THAWED"
         except OSError:
@@ -187,11 +188,11 @@ class CgroupV1(Cgroup):
             raise KernelError("cannot pause: the freezer controller is not mounted")
         return f"{directory}/freezer.state"
 
-    def processes(self, *, recursive: bool = True) -> list[int]:  # noqa: D102
+    def processes(self, *, recursive: bool = True) -> list[int]:
         directory = self._main()
         return [] if directory is None else list_processes(directory, recursive=recursive)
 
-    def kill(self, *, timeout: float = 10.0) -> None:  # noqa: D102
+    def kill(self, *, timeout: float = 10.0) -> None:
         directory = self._main()
         if directory is None or not list_processes(directory, recursive=True):
             return
@@ -202,7 +203,7 @@ class CgroupV1(Cgroup):
             # die of the signal once they are thawed.
             try:
                 self.freeze(timeout=0.5)
-            except Exception:  # noqa: BLE001, S110 - they shall die anyhow
+            except Exception:  # noqa: S110 - they shall die anyhow
                 pass
             left[:] = list_processes(directory, recursive=True)
             kill_all(left)
@@ -216,12 +217,12 @@ class CgroupV1(Cgroup):
             empty, timeout, lambda: f"processes of cgroup {directory} do not die: {left}", 5e-4
         )
 
-    def stats(self) -> dict[str, Any]:  # noqa: D102
+    def stats(self) -> dict[str, Any]:
         from proa.kernel.cgroup.v1_stats import stats
 
         return stats(self.paths)
 
-    def remove(self, *, timeout: float = 2.0) -> None:  # noqa: D102
+    def remove(self, *, timeout: float = 2.0) -> None:
         for directory in self._directories():
             top = ""
             if self._path is not None and not self._path.startswith("/"):

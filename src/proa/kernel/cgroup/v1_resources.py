@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from proa.kernel.cgroup.files import number, read_if_there, refused, write
 
 TYPE_CHECKING = False
@@ -109,7 +108,7 @@ def _cpu(directory: str | None, cpu: Mapping[str, Any]) -> Iterator[Step]:
         if now is not None and period < now:
             steps.reverse()
     if burst is not None and quota:
-        # a burst larger than the quota is refused: the old one gives way before, the new comes after
+        # a burst above the quota is refused: the old one goes before, the new one comes after
         if (
             burst
             and directory is not None

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - what the methods do is said by Cgroup
 """Cgroups of version 2: one hierarchy, controllers handed down level by level."""
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class CgroupV2(Cgroup):
         self._rootless = rootless
         self._reason = "the cgroup has not been made"
 
-    def create(self, resources: Mapping[str, Any] | None = None) -> list[str]:  # noqa: D102
+    def create(self, resources: Mapping[str, Any] | None = None) -> list[str]:
         reason = make_directory(self._directory, self._rootless)
         if reason is not None:
             self._reason = reason
@@ -106,7 +107,7 @@ class CgroupV2(Cgroup):
         reasons = ", ".join(f"{name} ({reason})" for name, reason in withheld.items())
         return f"controllers not available below {control.rpartition('/')[0]}: {reasons}"
 
-    def apply(self, resources: Mapping[str, Any]) -> list[str]:  # noqa: D102
+    def apply(self, resources: Mapping[str, Any]) -> list[str]:
         if not self.paths:
             return not_applied(resources, self._reason)
         from proa.kernel.cgroup.v2_resources import apply
@@ -118,7 +119,7 @@ class CgroupV2(Cgroup):
             enforce(self._directory, resources["devices"])
         return warnings
 
-    def join_files(self) -> tuple[int, ...]:  # noqa: D102
+    def join_files(self) -> tuple[int, ...]:
         if not self.paths:
             return ()
         path = f"{self._directory}/cgroup.procs"
@@ -128,7 +129,7 @@ class CgroupV2(Cgroup):
             reason = (error.strerror or "").lower()
             raise KernelError(f"cannot join cgroup {self._directory}: {reason}") from None
 
-    def add(self, pid: int) -> None:  # noqa: D102
+    def add(self, pid: int) -> None:
         if not self.paths:
             return
         try:
@@ -141,12 +142,12 @@ class CgroupV2(Cgroup):
                 f"cannot move process {pid} to cgroup {self._directory}: {reason}"
             ) from None
 
-    def descriptor(self) -> int | None:  # noqa: D102
+    def descriptor(self) -> int | None:
         if not self.paths:
             return None
         return posix.open(self._directory, O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
 
-    def delegate(self, uid: int, gid: int) -> None:  # noqa: D102
+    def delegate(self, uid: int, gid: int) -> None:
         if not self.paths:
             return
         listed = read_if_there("/sys/kernel/cgroup/delegate")
@@ -159,7 +160,7 @@ class CgroupV2(Cgroup):
             except OSError as error:
                 raise KernelError(f"cannot delegate {path}: {error.strerror}") from None
 
-    def freeze(self, *, timeout: float = 10.0) -> None:  # noqa: D102
+    def freeze(self, *, timeout: float = 10.0) -> None:
         self._write_state("1")
         wait_until(
             lambda: table(read(f"{self._directory}/cgroup.events")).get("frozen") == 1,
@@ -167,7 +168,7 @@ class CgroupV2(Cgroup):
             lambda: f"cgroup {self._directory} did not freeze in {timeout:g} s",
         )
 
-    def thaw(self) -> None:  # noqa: D102
+    def thaw(self) -> None:
         self._write_state("0")
 
     def _write_state(self, state: str) -> None:
@@ -178,13 +179,13 @@ class CgroupV2(Cgroup):
             reason = (error.strerror or "").lower()
             raise KernelError(f"cannot {verb} cgroup {self._directory}: {reason}") from None
 
-    def frozen(self) -> bool:  # noqa: D102
+    def frozen(self) -> bool:
         return number(read_if_there(f"{self._directory}/cgroup.freeze")) == 1
 
-    def processes(self, *, recursive: bool = True) -> list[int]:  # noqa: D102
+    def processes(self, *, recursive: bool = True) -> list[int]:
         return list_processes(self._directory, recursive=recursive) if self.paths else []
 
-    def kill(self, *, timeout: float = 10.0) -> None:  # noqa: D102
+    def kill(self, *, timeout: float = 10.0) -> None:
         if not self.paths or not self._populated():
             return
         try:
@@ -211,21 +212,21 @@ class CgroupV2(Cgroup):
     def _kill_each(self) -> bool:
         try:
             self.freeze(timeout=0.5)  # none forks meanwhile; SIGKILL reaches frozen ones here
-        except Exception:  # noqa: BLE001, S110 - they shall die anyhow
+        except Exception:  # noqa: S110 - they shall die anyhow
             pass
         kill_all(self.processes())
         if self.frozen():
             self.thaw()
         return self._empty()
 
-    def stats(self) -> dict[str, Any]:  # noqa: D102
+    def stats(self) -> dict[str, Any]:
         if not self.paths:
             return {}
         from proa.kernel.cgroup.v2_stats import stats
 
         return stats(self._directory)
 
-    def remove(self, *, timeout: float = 2.0) -> None:  # noqa: D102
+    def remove(self, *, timeout: float = 2.0) -> None:
         if self.paths:
             parts = self._directory.rsplit("/", 2)
             top = parts[0] if len(parts) == 3 and parts[1] == "proa" else ""

@@ -103,7 +103,7 @@ def swap_only(limit: int | None, swap: int) -> str:
         return "max"
     if not limit or limit == -1:
         raise InvalidArgument(
-            f"a limit of {swap} bytes for memory and swap needs one for memory with cgroup version 2"
+            f"the limit of {swap} bytes for memory and swap needs one for memory as well"
         )
     if swap < limit:
         raise InvalidArgument(
