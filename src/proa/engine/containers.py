@@ -103,11 +103,18 @@ class Containers:
             return self.run_detached(wanted.config)
         return run_captured(self, wanted)
 
-    def run_detached(self, config: ContainerConfig) -> Container:
-        """Make a container and start it."""
+    def run_detached(
+        self,
+        config: ContainerConfig,
+        *,
+        on_created: Callable[[Container], None] | None = None,
+    ) -> Container:
+        """Make a container and start it; `on_created` is called in between."""
         monitor = self._engine.prepare_monitor()
         try:
             container = self.create(config)
+            if on_created is not None:
+                on_created(container)
             self._start(container, lambda: container.start(monitor=monitor))
         finally:
             monitor.close()

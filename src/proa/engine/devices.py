@@ -29,8 +29,8 @@ def nodes(config: ContainerConfig) -> list[dict[str, Any]]:
 def rules(config: ContainerConfig) -> list[dict[str, Any]]:
     """OCI device cgroup rules. Raises NotFound, InvalidArgument."""
     if config.privileged:
-        return [{"allow": True, "access": "rwm"}]
-    found = defaults.device_rules()
+        return list(defaults.ALL_DEVICES)
+    found = list(defaults.DEVICE_RULES)
     for device in config.devices:
         found.extend(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posix
 
+from proa.engine.rootless import is_rootless
 from proa.errors import InvalidArgument, NotFound, PermissionDenied
 from proa.runtime import defaults
 
@@ -54,17 +55,13 @@ def build(config: ContainerConfig, directory: str) -> list[dict[str, Any]]:
 def _basic(config: ContainerConfig) -> list[dict[str, Any]]:
     found = []
     for mount in defaults.mounts(
-        shm_size=config.shm_size or defaults.SHM_SIZE, privileged=config.privileged
+        shm_size=config.shm_size or defaults.SHM_SIZE, sysfs_writable=config.privileged
     ):
         if mount["destination"] == SHM and config.ipc_mode == "none":
             continue
         if config.ipc_mode == "host" and mount["destination"] in (SHM, "/dev/mqueue"):
             mount = _of_host(mount["destination"])
-        if (
-            config.network_mode == "host"
-            and mount["destination"] == "/sys"
-            and _in_user_namespace()
-        ):
+        if config.network_mode == "host" and mount["destination"] == "/sys" and is_rootless():
             mount = _of_host("/sys")
         found.append(mount)
     return found
@@ -155,12 +152,3 @@ def _make_directories(path: str) -> None:
         return
     except OSError as error:
         raise PermissionDenied(f"cannot create mount source {path}: {error.strerror}") from None
-
-
-def _in_user_namespace() -> bool:
-    """Whether we are root of a user namespace only: such a one cannot mount a foreign sysfs."""
-    descriptor = posix.open("/proc/self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        return posix.read(descriptor, 64).split() != [b"0", b"0", b"4294967295"]
-    finally:
-        posix.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proa.errors import InvalidArgument
-from proa.kernel.capability import known_capabilities
+from proa.kernel.capability import NAMES, bounding, to_names
 from proa.lean import json
 from proa.lean.record import record
 from proa.runtime import defaults
@@ -63,19 +63,19 @@ def capabilities(config: ContainerConfig) -> tuple[str, ...]:
 
     Raises InvalidArgument for an unknown name.
     """
-    known = known_capabilities()
-    add = {_capability(name, known) for name in config.capabilities_add}
-    drop = {_capability(name, known) for name in config.capabilities_drop}
+    add = {_capability(name) for name in config.capabilities_add}
+    drop = {_capability(name) for name in config.capabilities_drop}
     if config.privileged:
-        return tuple(sorted(known))
+        return tuple(sorted(to_names(bounding())))
     chosen = set(defaults.CAPABILITIES)
     if "ALL" in drop:
         chosen.clear()
     if "ALL" in add:
-        chosen = set(known)
+        # what this engine has lost itself, it cannot give
+        chosen = set(to_names(bounding()))
     chosen |= add - {"ALL"}
     chosen -= drop - add
-    return tuple(sorted(chosen & set(known)))
+    return tuple(sorted(chosen))
 
 
 def seccomp_profile(options: SecurityOptions) -> dict[str, Any] | None:
@@ -94,12 +94,12 @@ def seccomp_profile(options: SecurityOptions) -> dict[str, Any] | None:
     return profile
 
 
-def _capability(name: str, known: tuple[str, ...]) -> str:
+def _capability(name: str) -> str:
     upper = name.upper()
     if upper == "ALL":
         return upper
     full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
-    if full not in known:
+    if full not in NAMES:
         raise InvalidArgument(f'unknown capability: "{name}"; see capabilities(7)')
     return full
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import posix
 
 from proa.engine import devices, limits, mounts, security
+from proa.engine.rootless import is_rootless
 from proa.errors import InvalidArgument
 from proa.lean.record import record
+from proa.monitor.job import DEFAULT_SECCOMP
 from proa.runtime import defaults
 
 TYPE_CHECKING = False
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from proa.engine.config import ContainerConfig
     from proa.engine.process import Process
 
-OCI_VERSION = "1.2.0"
 INIT_PATH = "/sbin/docker-init"
 
 
@@ -40,7 +41,7 @@ def build(config: ContainerConfig, process: Process, identity: Identity) -> dict
     capabilities = list(security.capabilities(config))
     unconfined = options.system_paths == "unconfined"
     spec: dict[str, Any] = {
-        "ociVersion": OCI_VERSION,
+        "ociVersion": defaults.OCI_VERSION,
         "process": {
             "terminal": config.tty,
             "user": {"uid": 0, "gid": 0},
@@ -65,8 +66,8 @@ def build(config: ContainerConfig, process: Process, identity: Identity) -> dict
                 "devices": devices.rules(config),
             },
             "devices": devices.nodes(config),
-            "maskedPaths": [] if unconfined else list(defaults.MASKED_PATHS),
-            "readonlyPaths": [] if unconfined else list(defaults.READONLY_PATHS),
+            "maskedPaths": [] if unconfined else defaults.masked_paths(),
+            "readonlyPaths": [] if unconfined else list(defaults.READ_ONLY_PATHS),
         },
     }
     linux, arguments = spec["linux"], spec["process"]
@@ -85,7 +86,8 @@ def build(config: ContainerConfig, process: Process, identity: Identity) -> dict
     if options.selinux:
         arguments["selinuxLabel"] = linux["mountLabel"] = options.selinux
     if options.seccomp == "default":
-        linux["seccomp"] = defaults.seccomp(capabilities)
+        # the profile is large and always the same: the monitor knows its compiled form
+        spec.setdefault("annotations", {})[DEFAULT_SECCOMP] = "true"
     elif profile := security.seccomp_profile(options):
         linux["seccomp"] = profile
     return spec
@@ -137,7 +139,7 @@ def _arguments(config: ContainerConfig, process: Process) -> tuple[str, ...]:
 
 def _environment(config: ContainerConfig, process: Process, identity: Identity) -> list[str]:
     names = {item.partition("=")[0] for item in process.environment}
-    first = [] if "PATH" in names else [defaults.PATH]
+    first = [] if "PATH" in names else list(defaults.ENVIRONMENT)
     if "HOSTNAME" not in names:
         first.append(f"HOSTNAME={identity.hostname}")
     if config.tty and "TERM" not in names:
@@ -170,8 +172,9 @@ def _sysctl(config: ContainerConfig) -> dict[str, str]:
     chosen: dict[str, str] = {}
     own_network = config.network_mode in ("default", "none")
     if own_network and not config.privileged:
-        chosen["net.ipv4.ip_unprivileged_port_start"] = "0"
-        chosen["net.ipv4.ping_group_range"] = "0 2147483647"
+        chosen.update(defaults.SYSCTLS)
+        if is_rootless():
+            del chosen["net.ipv4.ping_group_range"]
     given: Mapping[str, str] = config.sysctls or {}
     for name, value in given.items():
         if name.startswith("net.") and not own_network:
