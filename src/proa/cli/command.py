@@ -1,0 +1,58 @@
+"""What a command is: data about it, and a function."""
+
+from __future__ import annotations
+
+from proa.lean.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proa.cli.flags import Flag, Values
+    from proa.engine.engine import Engine
+
+
+@record
+class Command:
+    """A command and what it takes; help and completion are made of the same data."""
+
+    usage: str
+    """what follows the name: `[OPTIONS] CONTAINER [CONTAINER...]`"""
+    summary: str
+    run: Callable[[Session, Values, list[str]], int]
+    """gives the exit code; raises ProaError"""
+    flags: tuple[Flag, ...] = ()
+    minimum: int = 0
+    maximum: int | None = None
+    """how many positional arguments; None: any number"""
+    interspersed: bool = True
+    """flags may follow positional arguments"""
+    failure: int = 1
+    """the exit code for errors that have none of their own"""
+    completes: str = ""
+    """what the positional arguments name: containers, running, images"""
+
+
+class Session:
+    """One call of the command: the global options and the engine."""
+
+    def __init__(self, *, root: str | None = None, debug: bool = False) -> None:
+        self.root = root
+        self.debug = debug
+        self.path = ""
+        """the command as it was called: `container run`"""
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, opened when first asked for."""
+        if self._engine is None:
+            from proa.engine.engine import Engine
+
+            # one command starts one monitor at most: a process that forks them would idle
+            self._engine = Engine(self.root, spawner=False)
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine = engine

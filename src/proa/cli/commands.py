@@ -1,0 +1,94 @@
+"""The commands by noun and verb, each with the module that has it.
+
+Tables, so that finding a command imports nothing. A module has a `COMMAND`, or, where verbs
+share it, one for each: `module:NAME`.
+"""
+
+from __future__ import annotations
+
+NOUNS: dict[str, dict[str, str]] = {
+    "container": {
+        "attach": "container.attach",
+        "create": "container.create",
+        "exec": "container.exec",
+        "inspect": "container.inspect",
+        "kill": "container.kill",
+        "logs": "container.logs",
+        "ls": "container.ls",
+        "pause": "container.pause:PAUSE",
+        "port": "container.port",
+        "rename": "container.rename",
+        "restart": "container.stop:RESTART",
+        "rm": "container.rm",
+        "run": "container.run",
+        "start": "container.start",
+        "stop": "container.stop:STOP",
+        "top": "container.top",
+        "unpause": "container.pause:UNPAUSE",
+        "wait": "container.wait",
+    },
+    "image": {
+        "bootstrap": "image.bootstrap",
+        "history": "image.history",
+        "import": "image.import_",
+        "inspect": "image.inspect",
+        "load": "image.load",
+        "ls": "image.ls",
+        "rm": "image.rm",
+        "save": "image.save",
+        "tag": "image.tag",
+    },
+    "system": {
+        "check": "system.check",
+        "info": "system.info",
+    },
+}
+
+SHORTCUTS: dict[str, tuple[str, str]] = {
+    "attach": ("container", "attach"),
+    "create": ("container", "create"),
+    "exec": ("container", "exec"),
+    "history": ("image", "history"),
+    "images": ("image", "ls"),
+    "import": ("image", "import"),
+    "info": ("system", "info"),
+    "kill": ("container", "kill"),
+    "load": ("image", "load"),
+    "logs": ("container", "logs"),
+    "pause": ("container", "pause"),
+    "port": ("container", "port"),
+    "ps": ("container", "ls"),
+    "rename": ("container", "rename"),
+    "restart": ("container", "restart"),
+    "rm": ("container", "rm"),
+    "rmi": ("image", "rm"),
+    "run": ("container", "run"),
+    "save": ("image", "save"),
+    "start": ("container", "start"),
+    "stop": ("container", "stop"),
+    "tag": ("image", "tag"),
+    "top": ("container", "top"),
+    "unpause": ("container", "unpause"),
+    "wait": ("container", "wait"),
+}
+"""The older, shorter names."""
+
+ALONE: dict[str, str] = {
+    "completion": "system.completion",
+    "inspect": "system.inspect",
+    "version": "system.version",
+}
+"""Commands without a noun."""
+
+ALIASES: dict[str, dict[str, str]] = {
+    "container": {"list": "ls", "ps": "ls", "remove": "rm"},
+    "image": {"list": "ls", "remove": "rm"},
+}
+"""Other names of verbs."""
+
+LATER: frozenset[str] = frozenset(
+    "build builder buildx checkpoint commit compose config context cp diff events export login "
+    "logout manifest network node plugin pull push search secret service stack stats swarm trust "
+    "update volume".split()
+)
+"""Docker's commands that are not here (yet): they get another answer than a slip."""

@@ -1,0 +1,42 @@
+"""How much disk a container takes: `ps -s`, `inspect -s`."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proa.cli.command import Session
+
+
+def sizes(session: Session, name: str) -> tuple[int, int]:
+    """Bytes that the container itself changed, and those with its image. Raises NotFound."""
+    attributes = session.engine.containers.get(name).attrs
+    writable = tree_size(attributes["GraphDriver"]["Data"]["UpperDir"])
+    return writable, writable + int(session.engine.images.get(attributes["Image"]).attrs["Size"])
+
+
+def tree_size(path: str) -> int:
+    """Bytes of the regular files and links below `path`, each file once.
+
+    A running container moves things about meanwhile: directories are opened without following
+    links, and what has gone is not counted.
+    """
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    for _, _, names, directory in os.fwalk(path, onerror=lambda _error: None):
+        for name in names:
+            try:
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except OSError:
+                continue
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+                continue
+            if status.st_nlink > 1:
+                identity = (status.st_dev, status.st_ino)
+                if identity in seen:
+                    continue
+                seen.add(identity)
+            total += status.st_size
+    return total

@@ -1,0 +1,29 @@
+"""`--filter name=value`, given once or several times."""
+
+from __future__ import annotations
+
+from proa.cli.flags import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proa.cli.flags import Values
+
+
+def filters(values: Values, known: Iterable[str]) -> dict[str, list[str]]:
+    """The values by the filter's name. Raises UsageError for a name that is none of `known`."""
+    found: dict[str, list[str]] = {}
+    for text in values.texts("filter"):
+        name, _, value = text.partition("=")
+        name = name.strip().lower()
+        if not name:
+            continue
+        if name not in known:
+            from proa.cli.suggest import nearest
+
+            best = nearest(name, known)
+            hint = f"did you mean {best}?" if best else f"there are {', '.join(sorted(known))}"
+            raise UsageError(f"invalid filter '{name}'; {hint}")
+        found.setdefault(name, []).append(value.strip())
+    return found

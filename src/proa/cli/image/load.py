@@ -1,0 +1,52 @@
+"""`load`: images from an archive."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from proa.cli.command import Command
+from proa.cli.flags import UsageError
+from proa.cli.output import STDIN, line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from proa.cli.command import Session
+    from proa.cli.flags import Values
+
+
+def _load(session: Session, values: Values, _arguments: list[str]) -> int:
+    path = values.text("input")
+    if path and path != "-":
+        with open(path, "rb") as file:
+            return _load_from(session, values, file)
+    if os.isatty(STDIN):
+        raise UsageError("requested load from stdin, but stdin is a terminal; name a file with -i")
+    return _load_from(session, values, sys.stdin.buffer)
+
+
+def _load_from(session: Session, values: Values, stream: BinaryIO) -> int:
+    platform = values.text("platform") or None
+    for image in session.engine.images.load(stream, platform=platform):
+        if values.flag("quiet"):
+            continue
+        for tag in image.tags:
+            line(f"Loaded image: {tag}")
+        if not image.tags:
+            line(f"Loaded image ID: {image.id}")
+    return 0
+
+
+COMMAND = Command(
+    usage="[OPTIONS]",
+    summary="Load images from an archive, or from stdin",
+    run=_load,
+    flags=(
+        ("input", "i", "string", "Archive to read instead of stdin"),
+        ("platform", "", "string", "Load this platform only (linux/arm64)"),
+        ("quiet", "q", "bool", "Do not say what was loaded"),
+    ),
+    maximum=0,
+)

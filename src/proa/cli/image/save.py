@@ -1,0 +1,78 @@
+"""`save`: images as an archive."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from proa.cli.command import Command
+from proa.cli.flags import UsageError
+from proa.cli.output import STDOUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proa.cli.command import Session
+    from proa.cli.flags import Values
+
+_FORMATS = ("docker-archive", "oci-archive")
+
+
+def _save(session: Session, values: Values, arguments: list[str]) -> int:
+    images = session.engine.images
+    format = values.text("format", "docker-archive")
+    if format not in _FORMATS:
+        raise UsageError(f'invalid argument "{format}" for "--format" flag: one of '
+                         + ", ".join(_FORMATS))  # fmt: skip
+    options = {"format": format, "platform": values.text("platform") or None}
+    path = values.text("output")
+    if not path or path == "-":
+        if os.isatty(STDOUT):
+            raise UsageError(
+                "refusing to write an archive to a terminal; use -o FILE, or redirect stdout"
+            )
+        images.save(arguments, sys.stdout.buffer, **options)
+        sys.stdout.buffer.flush()
+        return 0
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory):
+        raise UsageError(f"invalid output path: directory {directory} does not exist")
+    if os.path.exists(path) and not os.path.isfile(path):
+        if os.path.isdir(path):
+            raise UsageError(f"invalid output path: {path} is a directory")
+        with open(path, "wb") as device:  # a pipe or a device: nothing to be renamed
+            images.save(arguments, device, **options)
+        return 0
+    _save_to_file(session, arguments, path, options)
+    return 0
+
+
+def _save_to_file(
+    session: Session, names: list[str], path: str, options: dict[str, str | None]
+) -> None:
+    """Write beside `path` and rename: half an archive never has the name of a whole one."""
+    import tempfile
+
+    descriptor, temporary = tempfile.mkstemp(
+        prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path) or "."
+    )
+    try:
+        with open(descriptor, "wb") as file:
+            session.engine.images.save(names, file, **options)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+COMMAND = Command(
+    usage="[OPTIONS] IMAGE [IMAGE...]",
+    summary="Write images to an archive, or to stdout",
+    run=_save,
+    flags=(
+        ("format", "", "string", 'docker-archive or oci-archive (default "docker-archive")'),
+        ("output", "o", "string", "File to write instead of stdout"),
+        ("platform", "", "string", "Save this platform only (linux/arm64)"),
+    ),
+    minimum=1,
+    completes="images",
+)

@@ -1,0 +1,108 @@
+"""What the `inspect` commands share."""
+
+from __future__ import annotations
+
+from proa.cli.exit_codes import FAILED, OK
+from proa.cli.output import complain, write
+from proa.errors import AmbiguousName, InvalidArgument, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from proa.cli.command import Session
+
+FORMAT_FLAG = ("format", "f", "string", "Show it as 'json' or by a Go TEMPLATE")
+
+_MAPS = frozenset(
+    (
+        "Annotations Config.Labels Config.Volumes Config.ExposedPorts GraphDriver.Data"
+        " HostConfig.Annotations HostConfig.LogConfig.Config HostConfig.PortBindings"
+        " HostConfig.StorageOpt HostConfig.Sysctls HostConfig.Tmpfs NetworkSettings.Networks"
+        " NetworkSettings.Ports Labels"
+    ).split()
+)
+"""Where keys are the user's, not names of fields."""
+
+
+def container_finder(session: Session, *, size: bool = False) -> Callable[[str], dict[str, Any]]:
+    """Gives all about the container of a name. The function raises NotFound."""
+
+    def find(name: str) -> dict[str, Any]:
+        attributes = session.engine.containers.get(name).attrs
+        if size:
+            from proa.cli.container.sizes import sizes
+
+            attributes["SizeRw"], attributes["SizeRootFs"] = sizes(session, name)
+        return attributes
+
+    return find
+
+
+def image_finder(session: Session) -> Callable[[str], dict[str, Any]]:
+    """Gives all about the image of a name. The function raises NotFound."""
+    return lambda name: session.engine.images.get(name).attrs
+
+
+def inspect(
+    names: Sequence[str],
+    finders: Sequence[Callable[[str], dict[str, Any]]],
+    what: str,
+    template: str,
+) -> int:
+    """Print all about each of `names`, by the first of `finders` that knows it; the exit code."""
+    found: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for name in names:
+        try:
+            found.append(_first(name, finders, what))
+        except (NotFound, InvalidArgument) as error:
+            problems.append(str(error))
+    write(_shown(found, template))
+    for problem in problems:
+        complain(problem)
+    return FAILED if problems else OK
+
+
+def _first(
+    name: str, finders: Sequence[Callable[[str], dict[str, Any]]], what: str
+) -> dict[str, Any]:
+    problem: Exception | None = None
+    for find in finders:
+        try:
+            return find(name)
+        except AmbiguousName:
+            raise
+        except (NotFound, InvalidArgument) as error:
+            problem = error
+    if len(finders) == 1 and problem is not None:
+        raise problem
+    raise NotFound(f"no such {what}: {name}; see 'proa ps -a' and 'proa images'")
+
+
+def _shown(found: list[dict[str, Any]], template: str) -> str:
+    if not template:
+        import json
+
+        return json.dumps(found, indent=4, ensure_ascii=False) + "\n"
+    from proa.cli.template import parse
+    from proa.cli.template.values import to_json
+
+    if template == "json":
+        return to_json(found) + "\n"
+    parsed = parse(template)
+    return "".join(parsed.render(_with_maps(value)) + "\n" for value in found)
+
+
+def _with_maps(value: Any, path: str = "") -> Any:
+    from proa.cli.template import Mapping
+
+    if isinstance(value, list):
+        return [_with_maps(item, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = Mapping if path in _MAPS else dict
+    return kind(
+        (key, _with_maps(item, f"{path}.{key}" if path else key)) for key, item in value.items()
+    )

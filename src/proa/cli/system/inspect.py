@@ -1,0 +1,43 @@
+"""`inspect`: all about objects of any kind."""
+
+from __future__ import annotations
+
+from proa.cli.command import Command
+from proa.cli.flags import UsageError
+from proa.cli.inspecting import FORMAT_FLAG, container_finder, image_finder, inspect
+from proa.errors import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proa.cli.command import Session
+    from proa.cli.flags import Values
+
+_LATER = ("config", "network", "node", "plugin", "secret", "service", "task", "volume")
+
+
+def _inspect(session: Session, values: Values, arguments: list[str]) -> int:
+    kind = values.text("type")
+    if kind in _LATER:
+        raise Unsupported(f"--type {kind}: there are no such objects; use container or image")
+    if kind not in ("", "container", "image"):
+        raise UsageError(
+            f'invalid argument "{kind}" for "--type" flag: unknown type; use container or image'
+        )
+    containers = container_finder(session, size=values.flag("size"))
+    images = image_finder(session)
+    finders = {"container": (containers,), "image": (images,), "": (containers, images)}[kind]
+    return inspect(arguments, finders, kind or "object", values.text("format"))
+
+
+COMMAND = Command(
+    usage="[OPTIONS] NAME|ID [NAME|ID...]",
+    summary="Show all about containers and images",
+    run=_inspect,
+    flags=(
+        FORMAT_FLAG,
+        ("size", "s", "bool", "Show the sizes of containers too"),
+        ("type", "", "string", "Only objects of this kind: container or image"),
+    ),
+    minimum=1,
+    completes="containers",
+)
