@@ -1,0 +1,19 @@
+"""The cases, by the name that selects them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.cases import cold, exec_, load, many, memory, ps, warm
+from bench.context import Context
+from bench.measure import Measurement
+
+CASES: dict[str, Callable[[Context], list[Measurement]]] = {
+    "cold": cold.measure,
+    "warm": warm.measure,
+    "exec": exec_.measure,
+    "memory": memory.measure,
+    "many": many.measure,
+    "ps": ps.measure,
+    "load": load.measure,
+}
