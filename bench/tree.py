@@ -88,7 +88,7 @@ def _content(source: random.Random, pool: bytes, length: int) -> bytes:
     missing = length
     while missing > 0:
         piece = min(missing, source.randrange(2000, 40_000))
-        if source.random() < 0.06:
+        if source.random() < 0.05:
             pieces.append(source.randbytes(piece))
         else:
             start = source.randrange(len(pool) - piece)
@@ -99,8 +99,8 @@ def _content(source: random.Random, pool: bytes, length: int) -> bytes:
 
 def _pool(source: random.Random) -> bytes:
     """16 MB that gzip takes to a quarter, as it does with programs and text."""
-    vocabulary = [source.randbytes(source.randrange(3, 18)) for _ in range(4000)]
-    weights = [1 / (rank + 3) for rank in range(4000)]
+    vocabulary = [source.randbytes(source.randrange(3, 18)) for _ in range(1200)]
+    weights = [1 / (rank + 3) for rank in range(1200)]
     words = source.choices(vocabulary, weights, k=1_700_000)
     return b" ".join(words)[: 16 << 20]
 

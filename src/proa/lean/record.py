@@ -84,7 +84,7 @@ def fields(value: object) -> tuple[str, ...]:
     return names
 
 
-def replace(value: T, **changes: Any) -> T:
+def replace(value: T, /, **changes: Any) -> T:
     """A copy of the record `value` with some fields changed."""
     return type(value)(**{**{name: getattr(value, name) for name in fields(value)}, **changes})
 
