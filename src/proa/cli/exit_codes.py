@@ -6,7 +6,7 @@ A container's own exit code is passed on as it is; 128+N where signal N ended it
 from __future__ import annotations
 
 from proa.cli.flags import UsageError
-from proa.errors import CommandNotExecutable, CommandNotFound, ProaError
+from proa.errors import CommandNotExecutable, CommandNotFound, InvalidArgument, ProaError
 
 OK = 0
 FAILED = 1
@@ -15,12 +15,18 @@ ENGINE = 125
 """`run` could not start the container, or the command line is wrong"""
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
+BAD_TEMPLATE = 64
+"""the template of `inspect --format` is not well formed"""
 SIGNAL = 128
 """plus the number of the signal"""
 
 
 class WrongArguments(ProaError):
     """Too few or too many arguments, or an unknown command (exit code 1)."""
+
+
+class BadTemplate(InvalidArgument):
+    """The template of `inspect --format` is not well formed (exit code 64)."""
 
 
 class Failed(ProaError):
@@ -30,6 +36,7 @@ class Failed(ProaError):
 _CODES: dict[type[ProaError], int] = {
     UsageError: ENGINE,
     WrongArguments: FAILED,
+    BadTemplate: BAD_TEMPLATE,
     CommandNotFound: NOT_FOUND,
     CommandNotExecutable: NOT_EXECUTABLE,
 }

@@ -25,8 +25,10 @@ def render(rows: Iterable[Row], text: str, *, default: str, headers: dict[str, s
     `default`: the template of the plain `table`; `headers`: what stands above each field.
     Raises TemplateError.
     """
+    # docker sorts the names where a row is shown whole
+    rows = [{name: row[name] for name in sorted(row)} for row in rows]
     if text == "json":
-        return "".join(to_json(_public(row)) + "\n" for row in rows)
+        return "".join(to_json(row) + "\n" for row in rows)
     if not is_table(text):
         template = parse(_unescaped(text))
         return "".join(template.render(row) + "\n" for row in rows)
@@ -45,10 +47,6 @@ def label_header(name: str) -> str:
 def template_of(columns: Iterable[str]) -> str:
     """The template of a table with these fields."""
     return "\t".join(f"{{{{.{name}}}}}" for name in columns)
-
-
-def _public(row: Row) -> Row:
-    return {name: row[name] for name in sorted(row) if not callable(row[name])}
 
 
 def _unescaped(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proa.cli.exit_codes import FAILED, OK
+from proa.cli.exit_codes import FAILED, OK, BadTemplate
 from proa.cli.output import complain, write
 from proa.errors import AmbiguousName, InvalidArgument, NotFound
 
@@ -52,6 +52,7 @@ def inspect(
     template: str,
 ) -> int:
     """Print all about each of `names`, by the first of `finders` that knows it; the exit code."""
+    show = _renderer(template)
     found: list[dict[str, Any]] = []
     problems: list[str] = []
     for name in names:
@@ -59,7 +60,7 @@ def inspect(
             found.append(_first(name, finders, what))
         except (NotFound, InvalidArgument) as error:
             problems.append(str(error))
-    write(_shown(found, template))
+    write(show(found))
     for problem in problems:
         complain(problem)
     return FAILED if problems else OK
@@ -81,18 +82,22 @@ def _first(
     raise NotFound(f"no such {what}: {name}; see 'proa ps -a' and 'proa images'")
 
 
-def _shown(found: list[dict[str, Any]], template: str) -> str:
+def _renderer(template: str) -> Callable[[list[dict[str, Any]]], str]:
+    """What makes text of the objects. Raises BadTemplate."""
     if not template:
         import json
 
-        return json.dumps(found, indent=4, ensure_ascii=False) + "\n"
-    from proa.cli.template import parse
+        return lambda found: json.dumps(found, indent=4, ensure_ascii=False) + "\n"
+    from proa.cli.template import TemplateError, parse
     from proa.cli.template.values import to_json
 
     if template == "json":
-        return to_json(found) + "\n"
-    parsed = parse(template)
-    return "".join(parsed.render(_with_maps(value)) + "\n" for value in found)
+        return lambda found: to_json(found) + "\n"
+    try:
+        parsed = parse(template)
+    except TemplateError as error:
+        raise BadTemplate(str(error)) from None
+    return lambda found: "".join(parsed.render(_with_maps(value)) + "\n" for value in found)
 
 
 def _with_maps(value: Any, path: str = "") -> Any:

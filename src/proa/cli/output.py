@@ -29,6 +29,11 @@ def complain(text: str) -> None:
         pass
 
 
+def warn(text: str) -> None:
+    """Write one line to stderr as it is."""
+    write_bytes(STDERR, f"{text}\n".encode("utf-8", "surrogateescape"))
+
+
 def write_bytes(descriptor: int, data: bytes) -> None:
     """Write all of `data`, also to a pipe that takes it in pieces. Raises OSError."""
     view = memoryview(data)

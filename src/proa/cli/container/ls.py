@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from proa.cli.command import Command
-from proa.cli.output import write
+from proa.cli.output import warn, write
 from proa.cli.table import layout, quoted, truncated
 from proa.cli.units import ago, human_duration
 
@@ -64,7 +64,9 @@ def _ls(session: Session, values: Values, _arguments: list[str]) -> int:
         return 0
     from proa.cli.format import is_table, render, template_of
 
-    if values.flag("quiet") and is_table(template):
+    if values.flag("quiet"):
+        if not is_table(template):
+            warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
         template = "{{.ID}}"
     now = time.time_ns()
     rows = [_row(item, now, truncate=truncate) for item in found]
@@ -109,6 +111,7 @@ def _row(item: ContainerSummary, now: int, *, truncate: bool) -> dict[str, Any]:
         "LocalVolumes": "0",
         "Mounts": ",".join(mounts),
         "Names": item.name,
+        "Platform": None,
         "Networks": ",".join(_network(name) for name in item.networks),
         "Ports": "",
         "RunningFor": ago(item.created, now),

@@ -199,7 +199,8 @@ class _Execution:
         if isinstance(node, Variable):
             for scope in reversed(self._scopes):
                 if node.name in scope:
-                    return self._chain(scope[node.name], node.names, node.column, source)
+                    column = node.column + len(node.name)
+                    return self._chain(scope[node.name], node.names, column, source)
         if isinstance(node, Chain):
             return self._chain(self._pipeline(node.inner, dot), node.names, node.column, source)
         if isinstance(node, Function):
@@ -208,22 +209,24 @@ class _Execution:
 
     def _chain(self, value: Any, names: tuple[str, ...], column: int, source: str) -> Any:
         for name in names:
+            at = column
+            column += len(name) + 1
             if isinstance(value, dict):
                 found = value.get(name, MISSING)
                 if found is MISSING and not isinstance(value, Mapping):
                     found = value.get(_OTHER_NAMES.get(name, ""), MISSING)
                     if found is MISSING:
                         self._fail(
-                            column,
+                            at,
                             source,
                             f'map has no entry for key "{name}"{_meant(name, value)}',
                         )
                 value = found
             elif value is None or value is MISSING:
-                self._fail(column, source, f"nil data; no entry for key {name!r}".replace("'", '"'))
+                self._fail(at, source, f"nil data; no entry for key {name!r}".replace("'", '"'))
             else:
                 kind = "list" if isinstance(value, list | tuple) else type(value).__name__
-                self._fail(column, source, f"can't evaluate field {name} in type {kind}")
+                self._fail(at, source, f"can't evaluate field {name} in type {kind}")
         return value
 
     def _fail(self, column: int, source: str, why: str) -> NoReturn:

@@ -134,6 +134,19 @@ def _html(value: Any) -> str:
     return text
 
 
+def _js(value: Any) -> str:
+    """For a string of JavaScript."""
+    out = []
+    for character in show(value):
+        if character in "\\'\"":
+            out.append("\\" + character)
+        elif character in "<>&=" or ord(character) < 0x20:
+            out.append(f"\\u{ord(character):04X}")
+        else:
+            out.append(character)
+    return "".join(out)
+
+
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int | None]] = {
     "and": (lambda *values: values[-1], 1, None),
     "or": (lambda *values: values[-1], 1, None),
@@ -145,6 +158,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int | None]] = {
     "println": (lambda *values: " ".join(plain(value) for value in values) + "\n", 0, None),
     "printf": (lambda pattern, *values: format_values(_text(pattern), list(values)), 1, None),
     "html": (_html, 1, 1),
+    "js": (_js, 1, 1),
     "urlquery": (_url_query, 1, 1),
     "eq": (_eq, 1, None),
     "ne": (lambda left, right: not equal(left, right), 2, 2),

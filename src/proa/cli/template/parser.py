@@ -210,6 +210,8 @@ class _Parser:
             self._fail("empty command", token)
         if len(operands) > 1 and isinstance(operands[0], Literal):
             self._fail(f"can't give argument to non-function {operands[0].source}", token)
+        if isinstance(operands[0], Literal) and operands[0].value is None:
+            self._fail("nil is not a command", token)
         return CommandNode(tuple(operands))
 
     def _operand(self, context: str) -> Any:

@@ -58,7 +58,7 @@ def _float(value: float) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON as Go's encoder writes it: maps sorted are the caller's affair."""
+    """Compact JSON, without the methods of a row; the order of maps is the caller's affair."""
     from proa.lean import json
 
     if isinstance(value, str):
@@ -66,7 +66,11 @@ def to_json(value: Any) -> str:
     if value is MISSING:
         return "null"
     if isinstance(value, dict):
-        inner = ",".join(f"{json.quote(str(key))}:{to_json(item)}" for key, item in value.items())
+        inner = ",".join(
+            f"{json.quote(str(key))}:{to_json(item)}"
+            for key, item in value.items()
+            if not callable(item)
+        )
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(to_json(item) for item in value) + "]"
@@ -149,6 +153,8 @@ def _verb(verb: str, value: Any, flags: str, precision: int | None) -> str:
         return text.upper() if verb == "X" else text
     if verb == "c" and whole and 0 <= value < 0x110000:
         return chr(value)
+    if verb == "U" and whole and value >= 0:
+        return f"U+{value:04X}"
     if verb == "t" and isinstance(value, bool):
         return plain(value)
     if verb in "eEfFgG" and isinstance(value, float):
