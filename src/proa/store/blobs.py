@@ -136,6 +136,11 @@ class Ingest:
         """Bytes so far."""
         return self._written
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest(f"{self._algorithm}:{self._hash.hexdigest()}")
+
     def __enter__(self) -> Self:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         while True:
@@ -189,18 +194,23 @@ class Ingest:
             raise self._explain(error) from None
         return size
 
-    def commit(self) -> Digest:
-        """Verify it and make it one of the blobs, for good; its digest.
-
-        Raises CorruptData where size or digest are not the expected ones, NoSpace.
-        """
-        digest = Digest(f"{self._algorithm}:{self._hash.hexdigest()}")
+    def verify(self) -> Digest:
+        """Its digest, if size and digest are the expected ones. Raises CorruptData."""
+        digest = self.digest
         if self._expected_size is not None and self._written != self._expected_size:
             raise CorruptData(
                 f"{self._name()} ends after {self._written} of {self._expected_size} bytes"
             )
         if self._expected is not None and digest != self._expected:
             raise CorruptData(f"{self._name()} has the digest {digest}: it was damaged or replaced")
+        return digest
+
+    def commit(self) -> Digest:
+        """Verify it and make it one of the blobs, for good; its digest.
+
+        Raises CorruptData where size or digest are not the expected ones, NoSpace.
+        """
+        digest = self.verify()
         target = self._blobs.path(digest)
         directory = os.path.dirname(target)
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from proa.errors import AmbiguousName, ImageNotFound
-from proa.lean.json import loads
+from proa.lean.json import dumps, loads
 from proa.lean.record import record
 from proa.oci.digest import Digest, is_hex
 from proa.oci.reference import Reference
@@ -87,10 +89,57 @@ class Images:
             return self._by_id(name, name)
         raise _not_found(name)
 
-    def list(self) -> list[ImageRecord]:
-        """All images, the newest first."""
-        rows = self._database.all(_SELECT + "ORDER BY created DESC, images.stored DESC, id")
-        return [_image(row) for row in rows]
+    def insert(
+        self,
+        *,
+        id: Digest,
+        manifest: Digest,
+        config: str,
+        layers: tuple[Digest, ...],
+        content: tuple[Digest, ...],
+        size: int,
+        created: int,
+        stored: int,
+    ) -> None:
+        """Add an image, or give one that is here its new manifest; see `ImageRecord`.
+
+        For use within a durable transaction, when all that it refers to is on the disk.
+        """
+        self._database.run(
+            "INSERT INTO images (id, manifest, config, layers, content, size, created, stored)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE"
+            " SET manifest = ?2, content = ?5, size = ?6",
+            (id, manifest, config, dumps(layers), dumps(content), size, created, stored),
+        )
+
+    def refer(self, reference: str, image: Digest) -> None:
+        """Let a fully qualified reference mean an image, whatever it meant before."""
+        self._database.run(
+            "INSERT INTO image_references (reference, image, stored) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT DO UPDATE SET image = ?2, stored = ?3",
+            (reference, image, time.time_ns()),
+        )
+
+    def forget(self, reference: str) -> bool:
+        """Let a reference mean nothing any more; whether it meant something."""
+        return (
+            self._database.run("DELETE FROM image_references WHERE reference = ?1", (reference,))
+            > 0
+        )
+
+    def delete(self, image: Digest) -> bool:
+        """Remove an image's row and its references; whether there was one."""
+        self._database.run("DELETE FROM image_references WHERE image = ?1", (image,))
+        return self._database.run("DELETE FROM images WHERE id = ?1", (image,)) > 0
+
+    def of_repository(self, repository: str) -> dict[str, Digest]:
+        """What the references `repository:tag` mean; `repository` is fully qualified."""
+        rows = self._database.all(
+            "SELECT reference, image FROM image_references"
+            " WHERE reference > ?1 || ':' AND reference < ?1 || ';'",
+            (repository,),
+        )
+        return {reference: Digest.trusted(image) for reference, image in rows}
 
     def _by_reference(self, reference: Reference) -> Row | None:
         if reference.digest is None:
@@ -121,6 +170,11 @@ class Images:
                 f"several images have ids that begin with {name!r}; see 'proa images'"
             )
         return _image(rows[0])
+
+    def list(self) -> list[ImageRecord]:
+        """All images, the newest first."""
+        rows = self._database.all(_SELECT + "ORDER BY created DESC, images.stored DESC, id")
+        return [_image(row) for row in rows]
 
 
 def _not_found(name: str) -> ImageNotFound:

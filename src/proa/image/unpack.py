@@ -1,0 +1,272 @@
+"""Bringing an image into the store: its layers unpacked, its blobs kept, and then its row.
+
+Layers are unpacked beside each other, each in one pass over its data: read, hashed, stored,
+inflated, hashed again, and unpacked into its own directory. An image is seen by nobody before
+all of it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from proa.errors import Cancelled, CorruptData, HostileData, NoSpace, PermissionDenied
+from proa.image.docker_archive import media_type
+from proa.image.tee import Tee
+from proa.oci import media_types
+from proa.oci.descriptor import Descriptor
+from proa.oci.manifest import Manifest
+from proa.snapshot.apply import apply_layer
+from proa.store.leases import BLOB, LAYER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from proa.image.reader import BinaryReader
+    from proa.image.view import Image, Layer
+    from proa.oci.digest import Digest
+    from proa.oci.reference import Reference
+    from proa.store.blobs import Ingest
+    from proa.store.images import ImageRecord
+    from proa.store.leases import Lease
+    from proa.store.store import Store
+
+_MOST_WORKERS = 8
+_ENOSPC, _EDQUOT = 28, 122
+
+
+def add(
+    store: Store,
+    lease: Lease,
+    image: Image,
+    references: Iterable[Reference] = (),
+    *,
+    progress: Callable[[Layer], None] = lambda _: None,
+) -> ImageRecord:
+    """Make `image` one of the store's, and let `references` mean it.
+
+    `lease` keeps its parts until it is. `progress` is called after each layer, in any thread.
+    Raises CorruptData, HostileData, LimitExceeded, NoSpace.
+    """
+    return add_all(store, lease, [(image, tuple(references))], progress=progress)[0]
+
+
+def add_all(
+    store: Store,
+    lease: Lease,
+    images: Sequence[tuple[Image, tuple[Reference, ...]]],
+    *,
+    progress: Callable[[Layer], None] = lambda _: None,
+) -> list[ImageRecord]:
+    """As `add`, for several images: all of them become visible in the same moment, or none."""
+    try:
+        manifests = [_bring_image(store, lease, image, progress) for image, _ in images]
+        store.layers.settle(*(layer.diff_id for image, _ in images for layer in image.layers))
+    except OSError as error:
+        raise explain(error, store, "an image") from error
+    with store.database.transaction(durable=True):
+        for (image, references), manifest in zip(images, manifests, strict=True):
+            _record(store, image, manifest, references)
+    return [store.images.resolve(image.id) for image, _ in images]
+
+
+def _bring_image(
+    store: Store, lease: Lease, image: Image, progress: Callable[[Layer], None]
+) -> Manifest:
+    """All of an image but its row."""
+    lease.protect(LAYER, *image.config.diff_ids)
+    known = [layer.descriptor.digest for layer in image.layers if layer.descriptor is not None]
+    lease.protect(BLOB, image.id, *known)
+    descriptors = bring_layers(store, lease, image.layers, progress)
+    manifest = image.manifest
+    if manifest is None:
+        config = Descriptor(media_types.OCI_CONFIG, image.id, len(image.config.data))
+        manifest = Manifest.build(config, tuple(descriptors))
+    lease.protect(BLOB, manifest.digest, manifest.config.digest)
+    store.blobs.put(image.config.data, manifest.config.digest)
+    store.blobs.put(manifest.data, manifest.digest)
+    return manifest
+
+
+def bring_layers(
+    store: Store,
+    lease: Lease,
+    layers: Iterable[Layer],
+    progress: Callable[[Layer], None] = lambda _: None,
+) -> list[Descriptor]:
+    """Unpack the layers that are missing, and store their blobs; their descriptors, in order."""
+    wanted = list(layers)
+    cancelled = threading.Event()
+    unique: dict[tuple[Digest, Digest | None], Layer] = {}
+    for layer in wanted:
+        unique.setdefault(_key(layer), layer)
+
+    def work(layer: Layer) -> Descriptor:
+        try:
+            descriptor = _bring(store, lease, layer, cancelled)
+        except BaseException:
+            cancelled.set()
+            raise
+        progress(layer)
+        return descriptor
+
+    workers = min(_MOST_WORKERS, os.cpu_count() or 1, len(unique))
+    if workers <= 1:
+        done = {key: work(layer) for key, layer in unique.items()}
+    else:
+        with ThreadPoolExecutor(workers, "proa-layer") as pool:
+            futures = {
+                key: pool.submit(_in_thread, store, work, layer) for key, layer in unique.items()
+            }
+            try:
+                wait(futures.values())
+            except BaseException:
+                cancelled.set()
+                raise
+        _raise_first([future.exception() for future in futures.values()])
+        done = {key: future.result() for key, future in futures.items()}
+    return [done[_key(layer)] for layer in wanted]
+
+
+def _in_thread(store: Store, work: Callable[[Layer], Descriptor], layer: Layer) -> Descriptor:
+    try:
+        return work(layer)
+    finally:
+        store.database.close()
+
+
+def _key(layer: Layer) -> tuple[Digest, Digest | None]:
+    return layer.diff_id, layer.descriptor and layer.descriptor.digest
+
+
+def _raise_first(errors: list[BaseException | None]) -> None:
+    """Raise what went wrong, rather than that others stopped because of it."""
+    found = [error for error in errors if error is not None]
+    for error in found:
+        if not isinstance(error, Cancelled):
+            raise error
+    if found:
+        raise found[0]
+
+
+def _bring(store: Store, lease: Lease, layer: Layer, cancelled: threading.Event) -> Descriptor:
+    if cancelled.is_set():
+        raise Cancelled("unpacking was stopped")
+    try:
+        with store.layers.unpack(layer.diff_id) as unpacking:
+            if not unpacking.is_done:
+                descriptor, size = _apply(store, lease, layer, unpacking.tree, cancelled)
+                unpacking.commit(size)
+                return descriptor
+        return _keep(store, lease, layer, cancelled)
+    except OSError as error:
+        raise explain(error, store, f"layer {layer.diff_id}") from error
+
+
+def _apply(
+    store: Store, lease: Lease, layer: Layer, tree: str, cancelled: threading.Event
+) -> tuple[Descriptor, int]:
+    """Unpack into `tree`, storing the blob where it is not there; also the bytes on disk."""
+    descriptor = layer.descriptor
+    if descriptor is not None and store.blobs.exists(descriptor.digest):
+        with store.blobs.open(descriptor.digest) as file:
+            applied = apply_layer(_Cancellable(file, cancelled), tree)
+        _verify(layer, applied.diff_id)
+        return descriptor, applied.disk
+    expected, size = _expectation(descriptor)
+    with store.blobs.ingest(expected, size) as blob:
+        with Tee(layer.open(), blob, cancelled) as tee:
+            try:
+                applied = apply_layer(tee, tree)
+            except HostileData:
+                raise
+            except CorruptData:
+                # damaged on the way, or made so? The blob's digest tells
+                tee.finish()
+                blob.verify()
+                raise
+            tee.finish()
+        blob.verify()
+        _verify(layer, applied.diff_id)
+        return _commit(lease, blob, layer), applied.disk
+
+
+def _keep(store: Store, lease: Lease, layer: Layer, cancelled: threading.Event) -> Descriptor:
+    """Store the blob of a layer that is unpacked already."""
+    descriptor = layer.descriptor
+    if descriptor is not None and store.blobs.exists(descriptor.digest):
+        return descriptor
+    expected, size = _expectation(descriptor)
+    with store.blobs.ingest(expected, size) as blob:
+        with Tee(layer.open(), blob, cancelled) as tee:
+            tee.finish()
+        return _commit(lease, blob, layer)
+
+
+def _expectation(descriptor: Descriptor | None) -> tuple[Digest | None, int | None]:
+    return (None, None) if descriptor is None else (descriptor.digest, descriptor.size)
+
+
+def _commit(lease: Lease, blob: Ingest, layer: Layer) -> Descriptor:
+    lease.protect(BLOB, blob.digest)
+    digest = blob.commit()
+    return layer.descriptor or Descriptor(media_type(layer.open()), digest, blob.written)
+
+
+def _verify(layer: Layer, found: Digest) -> None:
+    if found != layer.diff_id:
+        raise CorruptData(
+            f"layer {layer.diff_id} has the content of {found}: it was damaged or replaced"
+        )
+
+
+def _record(
+    store: Store, image: Image, manifest: Manifest, references: tuple[Reference, ...]
+) -> None:
+    """Make the image visible."""
+    content = (
+        manifest.digest,
+        manifest.config.digest,
+        *(layer.digest for layer in manifest.layers),
+    )
+    sizes = store.layers.sizes()
+    store.images.insert(
+        id=image.id,
+        manifest=manifest.digest,
+        config=image.config.data.decode(),
+        layers=image.config.diff_ids,
+        content=tuple(dict.fromkeys(content)),
+        size=sum(sizes.get(diff_id, 0) for diff_id in image.config.diff_ids),
+        created=image.config.created,
+        stored=time.time_ns(),
+    )
+    for reference in references:
+        store.images.refer(str(reference), image.id)
+
+
+def explain(error: OSError, store: Store, what: str) -> Exception:
+    """The error of ours that stands for the operating system's, when it worked at `what`."""
+    if error.errno in (_ENOSPC, _EDQUOT):
+        return NoSpace(
+            f"no space left in {store.root} for {what}; free some, for example with"
+            " 'proa image prune'"
+        )
+    if isinstance(error, PermissionError):
+        return PermissionDenied(f"no permission to write {what} into {store.root}")
+    return error
+
+
+class _Cancellable:
+    """A reader that stops when its work is no longer wanted."""
+
+    def __init__(self, stream: BinaryReader, cancelled: threading.Event) -> None:
+        self._stream = stream
+        self._cancelled = cancelled
+
+    def read(self, size: int, /) -> bytes:
+        if self._cancelled.is_set():
+            raise Cancelled("unpacking was stopped")
+        return self._stream.read(size)
