@@ -64,7 +64,7 @@ landlock_add_rule landlock_create_ruleset landlock_restrict_self seccomp
 SIGNALS = """
 alarm getitimer pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
 rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo setitimer sigaltstack
-signal signalfd signalfd4 sigaction sigpending sigprocmask sigreturn sigsuspend tgkill tkill
+signalfd signalfd4 sigprocmask sigreturn tgkill tkill
 """
 TIME = """
 adjtimex clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime
@@ -165,7 +165,9 @@ _BY_ARCHITECTURE = {
 # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET (clone(2)). CLONE_NEWTIME
 # is not among them: clone takes its bit as part of the exit signal.
 NAMESPACES = 0x7E020000
-_AF_VSOCK = 40  # reaches the hypervisor, or the host's virtual machines, past every namespace
+# socket(2): AF_ALG is a large piece of kernel for what libraries do as well; AF_VSOCK reaches the
+# hypervisor, or the host's virtual machines, past every namespace.
+_AF_ALG, _AF_VSOCK = 38, 40
 # PER_LINUX, PER_LINUX32, each with UNAME26 too, and the question which one it is (personality(2))
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
@@ -180,7 +182,14 @@ def default_profile(capabilities: Collection[str], arch: str) -> dict[str, Any]:
     rules += [
         _allow(["personality"], _argument(0, value, "SCMP_CMP_EQ")) for value in _PERSONALITIES
     ]
-    rules.append(_allow(["socket"], _argument(0, _AF_VSOCK, "SCMP_CMP_NE")))
+    rules += [
+        _allow(["socket"], _argument(0, family, operator))
+        for family, operator in (
+            (_AF_ALG, "SCMP_CMP_LT"),
+            (_AF_ALG + 1, "SCMP_CMP_EQ"),
+            (_AF_VSOCK, "SCMP_CMP_GT"),
+        )
+    ]
     if arch in _BY_ARCHITECTURE:
         rules.append(_allow(_BY_ARCHITECTURE[arch].split()))
     for capability, names in BY_CAPABILITY.items():

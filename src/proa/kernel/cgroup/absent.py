@@ -1,4 +1,4 @@
-# ruff: noqa: D102 - what the methods do is said by Cgroup
+# ruff: noqa: D102, ARG002 - what the methods do is said by Cgroup
 """No cgroup: for a user who may not make one."""
 
 from __future__ import annotations
