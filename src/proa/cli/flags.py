@@ -108,7 +108,7 @@ def parse(
                 if name == "help":
                     help_wanted = True
                     continue
-                raise UsageError(f"unknown flag: --{name}{_nearest(name, by_name)}")
+                raise UsageError(f"unknown flag: --{name}{_nearest(name, (*by_name, 'help'))}")
             if flag[2][0] == "=":
                 flag = by_name[flag[2][1:]]
             if not equals:

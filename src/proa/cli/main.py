@@ -58,27 +58,33 @@ def run(arguments: Sequence[str], session: Session | None = None) -> int:
     Raises BrokenPipeError and KeyboardInterrupt: how to end then is the process's affair.
     """
     session = session or Session()
-    command: Command | None = None
+    found: list[Command] = []
     try:
-        command, rest = _find(session, arguments)
-        if command is None:
-            return 0
+        return _run(session, arguments, found)
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        return _report(error, session, found[0] if found else None)
+
+
+def _run(session: Session, arguments: Sequence[str], found: list[Command]) -> int:
+    """Run the command line; the command goes into `found`, for the errors that follow."""
+    command, rest = _find(session, arguments)
+    if command is None:
+        return 0
+    found.append(command)
+    try:
         values, positional = parse(command.flags, rest, interspersed=command.interspersed)
-        count = len(positional)
-        if count < command.minimum or (command.maximum is not None and count > command.maximum):
-            _refuse_count(session, command, count)
-        return command.run(session, values, positional)
     except HelpWanted:
         from proa.cli.help import command_help
         from proa.cli.output import write
 
-        assert command is not None
         write(command_help(session.path, command))
         return 0
-    except (BrokenPipeError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        return _report(error, session, command)
+    count = len(positional)
+    if count < command.minimum or (command.maximum is not None and count > command.maximum):
+        _refuse_count(session, command, count)
+    return command.run(session, values, positional)
 
 
 def _find(session: Session, arguments: Sequence[str]) -> tuple[Command | None, Sequence[str]]:

@@ -25,8 +25,8 @@ def tree_size(path: str) -> int:
     """
     total = 0
     seen: set[tuple[int, int]] = set()
-    for _, _, names, directory in os.fwalk(path, onerror=lambda _error: None):
-        for name in names:
+    for _, directories, names, directory in os.fwalk(path, onerror=lambda _error: None):
+        for name in (*names, *directories):  # a link to a directory is among the latter
             try:
                 status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except OSError:
