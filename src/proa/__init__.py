@@ -8,8 +8,8 @@
 Names are imported when they are first used: `import proa` itself costs nothing.
 """
 
-from __future__ import annotations
-
+# No import at all here, not even of __future__: a new interpreter imports this package before it
+# knows where the standard library is (runtime/interpreter.py).
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from proa.engine.attach import Detached as Detached

@@ -178,7 +178,7 @@ def test_a_reader_that_goes_away_ends_it_by_sigpipe() -> None:
 
 def test_a_full_disk_is_told() -> None:
     with open("/dev/full", "wb") as full:
-        process = execute("run", "--help", stdout=full)
+        process = execute("ps", "--help", stdout=full)
         assert process.communicate()[1] == b"proa: no space left on device\n"
     assert process.returncode == 1
 

@@ -23,6 +23,8 @@ def tree_size(path: str) -> int:
     A running container moves things about meanwhile: directories are opened without following
     links, and what has gone is not counted.
     """
+    if not os.path.isdir(path):
+        return 0
     total = 0
     seen: set[tuple[int, int]] = set()
     for _, directories, names, directory in os.fwalk(path, onerror=lambda _error: None):
