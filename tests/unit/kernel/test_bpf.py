@@ -34,8 +34,8 @@ def test_the_kernel_verifies_the_program() -> None:
 
 
 @pytest.mark.root
-def test_a_thousand_rules_are_verified_too() -> None:
-    rules = [{"allow": True, "type": "b", "major": n, "access": "rw"} for n in range(1000)]
+def test_hundreds_of_rules_are_verified_too() -> None:
+    rules = [{"allow": True, "type": "b", "major": n, "access": "rw"} for n in range(300)]
     os.close(bpf.load(bpf.CGROUP_DEVICE, assemble(rules)))
 
 

@@ -61,7 +61,7 @@ class CgroupV2(Cgroup):
 
     def _undo(self) -> None:
         try:
-            self.remove()
+            self.remove(timeout=0.0)
         except KernelError:
             pass
         self.paths = {}
