@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING
 
 from proa.errors import Cancelled, CorruptData, HostileData, NoSpace, PermissionDenied
 from proa.image.docker_archive import media_type
+from proa.image.reader import SNIFF, Decompressed, Rejoined, read_exactly
 from proa.image.tee import Tee
+from proa.image.view import Layer
 from proa.oci import media_types
 from proa.oci.descriptor import Descriptor
 from proa.oci.manifest import Manifest
 from proa.snapshot.apply import apply_layer
+from proa.snapshot.decompress import sniff
 from proa.store.leases import BLOB, LAYER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from proa.image.reader import BinaryReader
-    from proa.image.view import Image, Layer
+    from proa.image.view import Image
     from proa.oci.digest import Digest
     from proa.oci.reference import Reference
     from proa.store.blobs import Ingest
@@ -136,6 +139,33 @@ def _in_thread(store: Store, work: Callable[[Layer], Descriptor], layer: Layer) 
         return work(layer)
     finally:
         store.database.close()
+
+
+def new_layer(store: Store, lease: Lease, stream: BinaryReader) -> Layer:
+    """Unpack a layer that nobody knows yet from its tar, and store it as it comes.
+
+    gzip and zstd are kept, other compressions undone: images do not have them. Raises as `add`.
+    """
+    cancelled = threading.Event()
+    start = read_exactly(stream, SNIFF)
+    kind = sniff(start)
+    joined: BinaryReader = Rejoined(start, stream)
+    if kind in ("xz", "bzip2"):
+        joined = Decompressed(joined, "the root file system")
+    try:
+        with store.layers.build() as building, store.blobs.ingest() as blob:
+            with Tee(joined, blob, cancelled) as tee:
+                applied = apply_layer(tee, building.tree)
+                tee.finish()
+            lease.protect(LAYER, applied.diff_id)
+            lease.protect(BLOB, blob.digest)
+            digest = blob.commit()
+            building.commit(applied.diff_id, applied.disk)
+    except OSError as error:
+        raise explain(error, store, "a layer") from error
+    types = {"gzip": media_types.OCI_LAYER_GZIP, "zstd": media_types.OCI_LAYER_ZSTD}
+    descriptor = Descriptor(types.get(kind, media_types.OCI_LAYER), digest, blob.written)
+    return Layer(applied.diff_id, lambda: store.blobs.open(digest), descriptor)
 
 
 def _key(layer: Layer) -> tuple[Digest, Digest | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posix
+import time
 
 from proa.store.lock import FileLock
 from proa.store.tree import remove_tree
@@ -60,7 +61,19 @@ class Layers:
 
     def unpack(self, diff_id: Digest) -> Unpacking:
         """Unpack a layer within `with`: processes that want the same one wait for each other."""
-        return Unpacking(self, self._database, diff_id)
+        return Unpacking(self, diff_id)
+
+    def note(self, diff_id: Digest, size: int) -> None:
+        """Record a layer that is about to get its name: complete, not known to be on the disk."""
+        self._database.run(
+            "INSERT INTO layers (diff_id, size, created, boot) VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT DO UPDATE SET size = ?2, created = ?3, boot = ?4",
+            (diff_id, size, time.time_ns(), _boot()),
+        )
+
+    def build(self) -> Building:
+        """Make a layer, within `with`, whose diff ID is known only when it is complete."""
+        return Building(self)
 
     def settle(self, *diff_ids: Digest) -> None:
         """See to it that these layers survive a power failure: wait for the disk."""
@@ -85,54 +98,31 @@ class Layers:
             self._database.run("UPDATE layers SET boot = '' WHERE diff_id = ?1", (diff_id,))
 
 
-class Unpacking:
-    """The right to unpack one layer; see `Layers.unpack`.
+class _Filling:
+    """A directory that is being filled, and the lock that says so."""
 
-    with layers.unpack(diff_id) as unpacking:
-        if not unpacking.is_done:
-            ... fill unpacking.tree ...
-            unpacking.commit(size)
-    """
-
-    def __init__(self, layers: Layers, database: Database, diff_id: Digest) -> None:
+    def __init__(self, layers: Layers, digits: str) -> None:
         self._layers = layers
-        self._database = database
-        self._diff_id = diff_id
-        digits = diff_id.partition(":")[2]
+        self._digits = digits
         self._lock = FileLock(f"{layers.locks}/layer-{digits}", remove=True)
         self._directory = ""
-        self.is_done = False
-        """somebody else was faster"""
 
     @property
     def tree(self) -> str:
         """The empty directory to unpack into."""
         return self._directory + "/fs"
 
-    def __enter__(self) -> Self:
-        self._lock.acquire()
-        try:
-            self.is_done = self._layers.is_unpacked(self._diff_id)
-            if not self.is_done:
-                path = self._layers.path(self._diff_id)
-                self._directory = f"{path}{TEMPORARY}{posix.urandom(8).hex()}"
-                posix.mkdir(self._directory, 0o700)
-                posix.mkdir(self.tree, 0o755)
-        except BaseException:
-            self._leave()
-            raise
-        return self
+    def _make(self) -> None:
+        path = f"{self._layers.root}/{self._digits}{TEMPORARY}{posix.urandom(8).hex()}"
+        posix.mkdir(path, 0o700)
+        self._directory = path
+        posix.mkdir(self.tree, 0o755)
 
-    def commit(self, size: int) -> None:
-        """The tree is complete and verified, and takes `size` bytes: make it the layer."""
-        path = self._layers.path(self._diff_id)
+    def _place(self, diff_id: Digest, size: int) -> None:
+        path = self._layers.path(diff_id)
         # what stands there without a row is what a power failure left
         discard(path)
-        self._database.run(
-            "INSERT INTO layers (diff_id, size, created, boot) VALUES (?1, ?2, ?3, ?4)"
-            " ON CONFLICT DO UPDATE SET size = ?2, created = ?3, boot = ?4",
-            (self._diff_id, size, _now(), _boot()),
-        )
+        self._layers.note(diff_id, size)
         posix.rename(self._directory, path)
         self._directory = ""
 
@@ -142,14 +132,65 @@ class Unpacking:
         _value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
         try:
             if self._directory:
                 remove_tree(self._directory)
         finally:
             self._lock.release()
+
+
+class Unpacking(_Filling):
+    """The right to unpack one layer; see `Layers.unpack`.
+
+    with layers.unpack(diff_id) as unpacking:
+        if not unpacking.is_done:
+            ... fill unpacking.tree ...
+            unpacking.commit(size)
+    """
+
+    def __init__(self, layers: Layers, diff_id: Digest) -> None:
+        super().__init__(layers, diff_id.partition(":")[2])
+        self._diff_id = diff_id
+        self.is_done = False
+        """somebody else was faster"""
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        try:
+            self.is_done = self._layers.is_unpacked(self._diff_id)
+            if not self.is_done:
+                self._make()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def commit(self, size: int) -> None:
+        """The tree is complete and verified, and takes `size` bytes: make it the layer."""
+        self._place(self._diff_id, size)
+
+
+class Building(_Filling):
+    """A new layer; see `Layers.build`."""
+
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers, posix.urandom(32).hex())
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        try:
+            self._make()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def commit(self, diff_id: Digest, size: int) -> None:
+        """The tree is complete, and is the layer `diff_id`, which the caller has a lease on."""
+        digits = diff_id.partition(":")[2]
+        with FileLock(f"{self._layers.locks}/layer-{digits}", remove=True):
+            if not self._layers.is_unpacked(diff_id):
+                self._place(diff_id, size)
 
 
 def discard(path: str) -> None:
@@ -177,9 +218,3 @@ def _boot() -> str:
         return posix.read(descriptor, 64).decode().strip()
     finally:
         posix.close(descriptor)
-
-
-def _now() -> int:
-    import time
-
-    return time.time_ns()

@@ -1,0 +1,150 @@
+"""Removing names of images, and images with their last name, as Docker does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proa.errors import Conflict, ImageNotFound, InvalidArgument
+from proa.oci.digest import is_hex
+from proa.oci.reference import Reference
+from proa.store.collect import collect, collect_abandoned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proa.store.containers import ContainerRow
+    from proa.store.images import ImageRecord
+    from proa.store.store import Store
+
+_RUNNING = ("running", "paused", "restarting", "removing")
+
+
+def is_running(container: ContainerRow) -> bool:
+    """Whether its row says that it runs."""
+    return container.state.get("status") in _RUNNING
+
+
+def remove(
+    store: Store,
+    name: str,
+    *,
+    force: bool = False,
+    running: Callable[[ContainerRow], bool] = is_running,
+) -> list[dict[str, str]]:
+    """Remove the name `name`; with its last name goes the image, and what only it consisted of.
+
+    What was done, in Docker's form: `{"Untagged": reference}`, `{"Deleted": digest}`. `force`:
+    also where several repositories have it, or a container that does not run uses it. The
+    layers of such a container stay. Raises ImageNotFound, AmbiguousName, Conflict.
+    """
+    collect_abandoned(store)
+    with store.database.transaction(durable=True):
+        image = store.images.resolve(name)
+        events = _Removal(store, image, force, running).run(_named(image, name))
+        deleted = any("Deleted" in event for event in events)
+    if deleted:
+        events += [{"Deleted": diff_id} for diff_id in collect(store).layers]
+    return events
+
+
+def _named(image: ImageRecord, name: str) -> str | None:
+    """The reference of `image` that `name` is; None where it is an id."""
+    try:
+        reference = Reference.parse(name).with_default_tag()
+    except InvalidArgument:
+        return None
+    if reference.digest is not None:
+        # the digest decides, whatever tag stands before it
+        pinned = f"{reference.repository}@{reference.digest}"
+        if pinned in image.references:
+            return pinned
+        reference = reference.without_digest()
+        return str(reference) if str(reference) in image.references else None
+    if str(reference) in image.references:
+        return str(reference)
+    if not is_hex(name.removeprefix("sha256:")):
+        raise ImageNotFound(f"no such image: {name}; see 'proa images'")
+    return None
+
+
+class _Removal:
+    def __init__(
+        self,
+        store: Store,
+        image: ImageRecord,
+        force: bool,
+        running: Callable[[ContainerRow], bool],
+    ) -> None:
+        self._store = store
+        self._image = image
+        self._force = force
+        self._users = store.containers.using(image.id)
+        self._running = [user for user in self._users if running(user)]
+        self._events: list[dict[str, str]] = []
+
+    def run(self, reference: str | None) -> list[dict[str, str]]:
+        references = list(self._image.references)
+        if reference is None:
+            self._check_deletion()
+            if len({_repository(text) for text in references}) > 1 and not self._force:
+                raise self._conflict("must be forced", "it is referenced in multiple repositories")
+            self._delete()
+            return self._events
+        if self._users and not self._force and _is_single(references):
+            raise Conflict(
+                f"conflict: unable to remove {_familiar(reference)!r} (must be forced) - container"
+                f" {self._users[0].id[:12]} is using its image {self._image.id.short}"
+            )
+        self._untag(reference)
+        references.remove(reference)
+        if references and all("@" in text for text in references):
+            # digests of a repository go with the last of its tags
+            for text in [
+                text for text in references if _repository(text) == _repository(reference)
+            ]:
+                self._untag(text)
+                references.remove(text)
+        # as a name was removed already, an image in use stays without one
+        if not references and not self._users:
+            self._delete()
+        return self._events
+
+    def _check_deletion(self) -> None:
+        if self._running:
+            raise self._conflict(
+                "cannot be forced",
+                f"it is being used by running container {self._running[0].id[:12]}",
+            )
+        if self._users and not self._force:
+            raise self._conflict(
+                "must be forced", f"it is being used by stopped container {self._users[0].id[:12]}"
+            )
+
+    def _delete(self) -> None:
+        for text in self._store.images.resolve(self._image.id).references:
+            self._untag(text)
+        self._store.images.delete(self._image.id)
+        self._events.append({"Deleted": str(self._image.id)})
+
+    def _untag(self, reference: str) -> None:
+        self._store.images.forget(reference)
+        self._events.append({"Untagged": _familiar(reference)})
+
+    def _conflict(self, how: str, why: str) -> Conflict:
+        return Conflict(f"conflict: unable to delete {self._image.id.short} ({how}) - {why}")
+
+
+def _is_single(references: list[str]) -> bool:
+    """Whether there is one tag at most, digests of its repository not counted."""
+    if len(references) <= 1:
+        return True
+    tags = [text for text in references if "@" not in text]
+    return len(tags) <= 1 and len({_repository(text) for text in references}) == 1
+
+
+def _repository(reference: str) -> str:
+    return Reference.parse(reference).repository
+
+
+def _familiar(reference: str) -> str:
+    return Reference.parse(reference).familiar
