@@ -156,7 +156,7 @@ def _write(
         listing.append(
             {
                 "Config": _path(manifest.config.digest),
-                "RepoTags": [reference.familiar for reference in references] or None,
+                "RepoTags": list(map(str, references)) or None,
                 "Layers": [_path(layer.digest) for layer in manifest.layers],
             }
         )
