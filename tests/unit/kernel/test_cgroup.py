@@ -22,7 +22,9 @@ CO_MOUNTED = b"""\
 32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct
 33 31 0:30 /docker/4f1d /sys/fs/cgroup/net_cls,net_prio ro - cgroup cgroup rw,net_cls,net_prio
 """
-UNIFIED = b"29 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
+UNIFIED = (
+    b"29 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
+)
 NAMED_ONLY = b"""\
 30 23 0:26 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
 29 23 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw

@@ -74,7 +74,7 @@ def decide(rules: list[dict[str, Any]], kind: int, access: int, major: int, mino
 
 
 def test_the_program_decides_as_the_rules_say() -> None:
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     for _ in range(300):
         rules: list[dict[str, Any]] = []
         for _ in range(chance.randrange(6)):
