@@ -224,7 +224,7 @@ def test_memory_stays_below_memory_and_swap(
 
     (tmp_path / "memory.limit_in_bytes").write_text(now + "\n")
     steps = list(plan({"memory": str(tmp_path)}, {"memory": {"limit": limit, "swap": swap}}))
-    assert [step[1] for step in steps][0] == first
+    assert steps[0][1] == first
     assert len(steps) == 2
 
 
@@ -266,7 +266,7 @@ def test_who_may_not_make_cgroups_is_told(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("")  # nothing can be made below a file
     where = Mountpoints({"memory": str(path)}, None, {})
-    with pytest.raises(KernelError, match="cannot make cgroup .*/proa/a: not a directory"):
+    with pytest.raises(KernelError, match=r"cannot make cgroup .*/proa/a: not a directory"):
         open_manager("/proa/a", mountpoints=where).create()
     rootless = open_manager("/proa/a", rootless=True, mountpoints=where)
     (warning,) = rootless.create()
@@ -298,7 +298,7 @@ def test_statistics_of_version_1(separate: Mountpoints) -> None:
             },
             "pids": {"pids.current": "2\n", "pids.max": "max\n"},
             "blkio": {
-                "blkio.throttle.io_service_bytes_recursive": "8:0 Read 10\n8:0 Write 20\nTotal 30\n",
+                "blkio.throttle.io_service_bytes_recursive": "8:0 Read 10\n8:0 Write 20\n",
                 "blkio.throttle.io_serviced_recursive": "8:0 Read 1\n8:0 Write 2\nTotal 3\n",
             },
         },
