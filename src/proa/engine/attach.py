@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from proa.monitor.message import Channel
+    from proa.lean.channel import Channel
 
 DETACH_KEYS = "ctrl-p,ctrl-q"
 _CHUNK = 64 * 1024

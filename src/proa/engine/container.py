@@ -13,11 +13,11 @@ from proa.errors import (
     ProaError,
     Unavailable,
 )
+from proa.lean.channel import connect, stream_pair
 from proa.monitor import launch
 from proa.monitor.control import SOCKET
 from proa.monitor.job import Job
 from proa.monitor.lock import MonitorLocks
-from proa.monitor.message import connect, stream_pair
 from proa.snapshot.choose import choose_snapshots
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from proa.engine.engine import Engine
     from proa.engine.execute import ExecConfig, ExecResult
     from proa.engine.logs import LogEntry
-    from proa.monitor.message import Channel
+    from proa.lean.channel import Channel
     from proa.store.containers import ContainerRow
 
 STOP_TIMEOUT = 10

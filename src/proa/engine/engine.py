@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from proa.engine.images import Images
-    from proa.monitor.message import Channel
+    from proa.lean.channel import Channel
 
 DEFAULT_ROOT = "/var/lib/proa"
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
 from proa.engine.process import merge_environment
 from proa.lean import json
+from proa.lean.channel import stream_pair
 from proa.lean.record import record
 from proa.monitor import launch
-from proa.monitor.message import stream_pair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from proa.engine.container import Container
-    from proa.monitor.message import Channel
+    from proa.lean.channel import Channel
     from proa.store.containers import ContainerRow
 
 

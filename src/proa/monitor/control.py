@@ -5,8 +5,8 @@ from __future__ import annotations
 import posix
 
 from proa.errors import ProaError, Unavailable
+from proa.lean.channel import accept, listen
 from proa.monitor.loop import READ
-from proa.monitor.message import accept, listen
 from proa.monitor.stdio import set_terminal_size
 
 TYPE_CHECKING = False
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from proa.lean.channel import Channel
     from proa.monitor.execs import Exec
-    from proa.monitor.message import Channel
     from proa.monitor.supervise import Monitor
 
 SOCKET = "monitor.sock"

@@ -6,8 +6,8 @@ import posix
 
 from proa import errors
 from proa.errors import ProaError, Unavailable
+from proa.lean.channel import Channel, pair
 from proa.monitor.job import to_message
-from proa.monitor.message import Channel, pair
 from proa.runtime import interpreter
 
 TYPE_CHECKING = False

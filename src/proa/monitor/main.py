@@ -10,9 +10,9 @@ import _signal
 import posix
 import sys
 
+from proa.lean.channel import Channel
 from proa.monitor.control import describe
 from proa.monitor.job import from_message
-from proa.monitor.message import Channel
 from proa.monitor.supervise import Monitor
 
 TYPE_CHECKING = False

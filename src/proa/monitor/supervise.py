@@ -22,10 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from proa.lean.channel import Channel
     from proa.monitor.job import Job
     from proa.monitor.log import JsonLog, NoLog
     from proa.monitor.loop import Timer
-    from proa.monitor.message import Channel
 
 LINGER = 600.0
 """Seconds that a monitor stays for a viewer who does not take the last output."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proa.errors import Unavailable
-from proa.monitor.message import accept, connect, listen, pair
+from proa.lean.channel import accept, connect, listen, pair
 
 
 def test_messages_keep_apart_and_in_order() -> None:
