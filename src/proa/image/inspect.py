@@ -18,12 +18,11 @@ def inspect(store: Store, image: ImageRecord) -> dict[str, Any]:
     """What `GET /images/{name}/json` answers (Docker Engine API, ImageInspect)."""
     config = image.config
     history = config.get("history") or []
-    digests = (Reference.parse(text) for text in image.references if "@" in text)
     created = config.get("created") or clock.NEVER
     return {
         "Id": str(image.id),
         "RepoTags": list(image.tags),
-        "RepoDigests": [f"{found.familiar_name}@{found.digest}" for found in digests],
+        "RepoDigests": repository_digests(image),
         "Parent": "",
         "Comment": (history[-1].get("comment") or "") if history else "",
         "Created": created,
@@ -45,6 +44,27 @@ def inspect(store: Store, image: ImageRecord) -> dict[str, Any]:
         "Metadata": {"LastTagTime": _last_tagged(store, image)},
         "Descriptor": _descriptor(store, image),
     }
+
+
+def summarize(store: Store, image: ImageRecord) -> dict[str, Any]:
+    """What a list shows of an image (Docker Engine API, ImageSummary)."""
+    return {
+        "Id": str(image.id),
+        "ParentId": "",
+        "RepoTags": list(image.tags),
+        "RepoDigests": repository_digests(image),
+        "Created": image.created // 1_000_000_000,
+        "Size": image.size,
+        "SharedSize": -1,
+        "Labels": dict((image.config.get("config") or {}).get("Labels") or {}),
+        "Containers": len(store.containers.using(image.id)),
+    }
+
+
+def repository_digests(image: ImageRecord) -> list[str]:
+    """Its references with a digest, as Docker shows them."""
+    found = (Reference.parse(text) for text in image.references if "@" in text)
+    return [f"{reference.familiar_name}@{reference.digest}" for reference in found]
 
 
 def _last_tagged(store: Store, image: ImageRecord) -> str:

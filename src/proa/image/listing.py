@@ -49,6 +49,8 @@ def _test(store: Store, name: str, values: Sequence[str]) -> Callable[[ImageReco
         return lambda image: (not image.references) == wanted
     if name == "label":
         return lambda image: all(_has_label(image, value) for value in values)
+    if name == "label!":
+        return lambda image: not any(_has_label(image, value) for value in values)
     if name in ("before", "since"):
         moments = [store.images.resolve(value).created for value in values]
         if name == "before":

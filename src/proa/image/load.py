@@ -53,7 +53,7 @@ def load(
     All of them are loaded or none is. Raises NotFound, CorruptData, HostileData, LimitExceeded,
     ImageNotFound (no such platform), NoSpace.
     """
-    names = []
+    names: list[str] = []
     for loaded in load_images(store, source, platform, progress=progress):
         names += loaded.references or (str(loaded.image.id),)
     return names

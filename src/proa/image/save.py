@@ -8,11 +8,10 @@ it, too.
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 from typing import TYPE_CHECKING, Protocol
 
-from proa.errors import ImageNotFound, InvalidArgument, NoSpace
+from proa.errors import CorruptData, ImageNotFound, InvalidArgument, NoSpace
 from proa.image import docker_archive, oci_layout
 from proa.image.view import Image, from_store
 from proa.lean.json import dumps
@@ -22,7 +21,7 @@ from proa.oci.index import Index
 from proa.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from proa.oci.descriptor import Descriptor
@@ -56,11 +55,35 @@ def save(
     *,
     platform: Platform | None = None,
 ) -> None:
-    """Write the images `names` as one archive to `sink`.
+    """Write the images `names` as one archive to `sink`; see `archive`.
+
+    Raises NoSpace besides.
+    """
+    try:
+        for piece in archive(store, names, format, platform=platform):
+            view = memoryview(piece)
+            while view:
+                # an unbuffered sink may take less than it was offered
+                taken = sink.write(view)  # type: ignore[arg-type]
+                view = view[len(view) if taken is None else taken :]
+    except OSError as error:
+        if error.errno in (_ENOSPC, _EDQUOT):
+            raise NoSpace("no space left for the archive") from None
+        raise
+
+
+def archive(
+    store: Store,
+    names: Iterable[str],
+    format: str = "docker",
+    *,
+    platform: Platform | None = None,
+) -> Iterator[bytes]:
+    """The images `names` as one archive, in pieces.
 
     A name that is a repository without a tag stands for all its tags. An image that is named by
     its id goes without a name. `format`: docker or oci. `platform`: refuse images of another
-    one. Raises ImageNotFound, InvalidArgument, NoSpace.
+    one. Raises ImageNotFound, InvalidArgument.
     """
     if format not in _FORMATS:
         raise InvalidArgument(f"unknown format {format!r} of archives: give docker or oci")
@@ -80,12 +103,7 @@ def save(
                     f"image {record.id.short} is for {image.platform}, not for {platform}"
                 )
             items.append((image, references))
-        try:
-            _write(store, _Archive(sink), items, with_manifest=_FORMATS[format] == "docker")
-        except OSError as error:
-            if error.errno in (_ENOSPC, _EDQUOT):
-                raise NoSpace("no space left for the archive") from None
-            raise
+        yield from _write(store, items, with_manifest=_FORMATS[format] == "docker")
 
 
 def _choose(
@@ -123,19 +141,19 @@ def _find(store: Store, name: str) -> list[tuple[ImageRecord, Reference | None]]
 
 def _write(
     store: Store,
-    archive: _Archive,
     items: list[tuple[Image, list[Reference]]],
     *,
     with_manifest: bool,
-) -> None:
+) -> Iterator[bytes]:
+    archive = _Archive()
     written: set[Digest] = set()
-    archive.directory("blobs")
+    yield archive.directory("blobs")
     algorithms = {"sha256"}
     for image, _ in items:
         assert image.manifest is not None
         algorithms.update(layer.digest.algorithm for layer in image.manifest.layers)
     for algorithm in sorted(algorithms):
-        archive.directory(f"blobs/{algorithm}")
+        yield archive.directory(f"blobs/{algorithm}")
     entries: list[Descriptor] = []
     listing: list[dict[str, Any]] = []
     for image, references in items:
@@ -146,11 +164,11 @@ def _write(
             (manifest.config.digest, image.config.data),
         ):
             if digest not in written:
-                archive.file(_path(digest), data)
+                yield archive.file(_path(digest), data)
                 written.add(digest)
         for layer in manifest.layers:
             if layer.digest not in written:
-                archive.blob(_path(layer.digest), store.blobs.path(layer.digest))
+                yield from archive.blob(_path(layer.digest), store.blobs.path(layer.digest))
                 written.add(layer.digest)
         entries += _entries(image, references)
         listing.append(
@@ -160,11 +178,11 @@ def _write(
                 "Layers": [_path(layer.digest) for layer in manifest.layers],
             }
         )
-    archive.file(oci_layout.INDEX, Index.build(tuple(entries)).data)
+    yield archive.file(oci_layout.INDEX, Index.build(tuple(entries)).data)
     if with_manifest:
-        archive.file(docker_archive.MANIFEST, dumps(listing).encode())
-    archive.file(oci_layout.LAYOUT, b'{"imageLayoutVersion":"1.0.0"}')
-    archive.end()
+        yield archive.file(docker_archive.MANIFEST, dumps(listing).encode())
+    yield archive.file(oci_layout.LAYOUT, b'{"imageLayoutVersion":"1.0.0"}')
+    yield archive.end()
 
 
 def _entries(image: Image, references: list[Reference]) -> list[Descriptor]:
@@ -183,51 +201,45 @@ def _path(digest: Digest) -> str:
 
 
 class _Archive:
-    """A tar archive that is the same whenever and by whomever it is written."""
+    """The pieces of a tar archive that is the same whenever and by whomever it is written."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def __init__(self) -> None:
         self._size = 0
 
-    def directory(self, name: str) -> None:
-        self._header(name, 0, tarfile.DIRTYPE, 0o755)
+    def directory(self, name: str) -> bytes:
+        return self._counted(_header(name, 0, tarfile.DIRTYPE, 0o755))
 
-    def file(self, name: str, data: bytes) -> None:
-        self._header(name, len(data), tarfile.REGTYPE, 0o644)
-        self._put(data)
-        self._pad()
+    def file(self, name: str, data: bytes) -> bytes:
+        header = _header(name, len(data), tarfile.REGTYPE, 0o644)
+        return self._counted(header + data + _padding(len(data)))
 
-    def blob(self, name: str, path: str) -> None:
+    def blob(self, name: str, path: str) -> Iterator[bytes]:
         with open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            self._header(name, size, tarfile.REGTYPE, 0o644)
-            shutil.copyfileobj(file, _Writer(self._put), _CHUNK)
-        self._pad()
+            yield self._counted(_header(name, size, tarfile.REGTYPE, 0o644))
+            left = size
+            while left:
+                data = file.read(min(left, _CHUNK))
+                if not data:
+                    raise CorruptData(f"blob {path} was cut off while it was read")
+                left -= len(data)
+                yield self._counted(data)
+        yield self._counted(_padding(size))
 
-    def end(self) -> None:
-        self._put(bytes(2 * tarfile.BLOCKSIZE))
-        if self._size % tarfile.RECORDSIZE:
-            self._put(bytes(tarfile.RECORDSIZE - self._size % tarfile.RECORDSIZE))
+    def end(self) -> bytes:
+        size = self._size + 2 * tarfile.BLOCKSIZE
+        return bytes(2 * tarfile.BLOCKSIZE + -size % tarfile.RECORDSIZE)
 
-    def _header(self, name: str, size: int, kind: bytes, mode: int) -> None:
-        info = tarfile.TarInfo(name)
-        info.size, info.type, info.mode = size, kind, mode
-        self._put(info.tobuf(tarfile.PAX_FORMAT))
-
-    def _pad(self) -> None:
-        rest = self._size % tarfile.BLOCKSIZE
-        if rest:
-            self._put(bytes(tarfile.BLOCKSIZE - rest))
-
-    def _put(self, data: bytes) -> None:
-        view = memoryview(data)
+    def _counted(self, data: bytes) -> bytes:
         self._size += len(data)
-        while view:
-            # an unbuffered sink may take less than it was offered
-            taken = self._sink.write(view)  # type: ignore[arg-type]
-            view = view[len(view) if taken is None else taken :]
+        return data
 
 
-class _Writer:
-    def __init__(self, put: Any) -> None:
-        self.write = put
+def _header(name: str, size: int, kind: bytes, mode: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.mode = size, kind, mode
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)

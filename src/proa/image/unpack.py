@@ -169,7 +169,7 @@ def new_layer(store: Store, lease: Lease, stream: BinaryReader) -> Layer:
 
 
 def _key(layer: Layer) -> tuple[Digest, Digest | None]:
-    return layer.diff_id, layer.descriptor and layer.descriptor.digest
+    return layer.diff_id, None if layer.descriptor is None else layer.descriptor.digest
 
 
 def _raise_first(errors: list[BaseException | None]) -> None:

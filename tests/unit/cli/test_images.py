@@ -29,7 +29,7 @@ def image(id: str, **facts: Any) -> Any:
             "Size": 7_800_000,
             **facts,
         },
-        history=[
+        history=lambda: [
             {"Id": f"sha256:{id * 64}", "Created": NOW // 10**9 - 100, "Size": 0, "Comment": "",
              "CreatedBy": '/bin/sh -c #(nop)  CMD ["/bin/sh"] and more than that'},
             {"Id": "<missing>", "Created": NOW // 10**9 - 400, "Size": 7_800_000,

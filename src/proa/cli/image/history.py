@@ -37,7 +37,7 @@ def _history(session: Session, values: Values, arguments: list[str]) -> int:
     human, truncate = values.flag("human", True), not values.flag("no-trunc")
     rows = [
         _row(entry, now, human=human, truncate=truncate)
-        for entry in session.engine.images.get(arguments[0]).history
+        for entry in session.engine.images.get(arguments[0]).history()
     ]
     columns = (
         _COLUMNS

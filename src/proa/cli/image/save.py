@@ -11,6 +11,9 @@ from proa.cli.output import STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
     from proa.cli.command import Session
     from proa.cli.flags import Values
 
@@ -23,14 +26,14 @@ def _save(session: Session, values: Values, arguments: list[str]) -> int:
     if format not in _FORMATS:
         raise UsageError(f'invalid argument "{format}" for "--format" flag: one of '
                          + ", ".join(_FORMATS))  # fmt: skip
-    options = {"format": format, "platform": values.text("platform") or None}
+    platform = values.text("platform") or None
     path = values.text("output")
     if not path or path == "-":
         if os.isatty(STDOUT):
             raise UsageError(
                 "refusing to write an archive to a terminal; use -o FILE, or redirect stdout"
             )
-        images.save(arguments, sys.stdout.buffer, **options)
+        images.save(arguments, sys.stdout.buffer, format=format, platform=platform)
         sys.stdout.buffer.flush()
         return 0
     directory = os.path.dirname(path) or "."
@@ -40,15 +43,13 @@ def _save(session: Session, values: Values, arguments: list[str]) -> int:
         if os.path.isdir(path):
             raise UsageError(f"invalid output path: {path} is a directory")
         with open(path, "wb") as device:  # a pipe or a device: nothing to be renamed
-            images.save(arguments, device, **options)
+            images.save(arguments, device, format=format, platform=platform)
         return 0
-    _save_to_file(session, arguments, path, options)
+    _save_to_file(path, lambda file: images.save(arguments, file, format=format, platform=platform))
     return 0
 
 
-def _save_to_file(
-    session: Session, names: list[str], path: str, options: dict[str, str | None]
-) -> None:
+def _save_to_file(path: str, save: Callable[[BinaryIO], None]) -> None:
     """Write beside `path` and rename: half an archive never has the name of a whole one."""
     import tempfile
 
@@ -57,7 +58,7 @@ def _save_to_file(
     )
     try:
         with open(descriptor, "wb") as file:
-            session.engine.images.save(names, file, **options)
+            save(file)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

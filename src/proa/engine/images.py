@@ -1,0 +1,338 @@
+"""The images of an engine: load, save, import, find, list, tag and remove them.
+
+Only `Images` and `Image` themselves are imported with this module: what does the work is
+imported when it is asked for, most of it with half of the standard library.
+"""
+
+from __future__ import annotations
+
+from proa.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Protocol
+
+    from proa.oci.digest import Digest
+    from proa.oci.platform import Platform
+    from proa.store.containers import ContainerRow
+    from proa.store.images import ImageRecord
+    from proa.store.store import Store
+
+    class Reader(Protocol):
+        """What an archive is read from."""
+
+        def read(self, size: int, /) -> bytes:
+            """Up to `size` bytes; none at the end only."""
+
+    class Writer(Protocol):
+        """What an archive is written to."""
+
+        def write(self, data: bytes, /) -> int | None:
+            """Take all of `data`, or as much as is returned."""
+
+
+class Images:
+    """Images by name, and ways to get new ones."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, name: str) -> Image:
+        """The image that `name` means: a reference, a digest, an id or the beginning of one.
+
+        Raises ImageNotFound, AmbiguousName, InvalidArgument.
+        """
+        return Image(self._store, self._store.images.resolve(name))
+
+    def load(self, source: Reader | bytes | str, *, platform: str | None = None) -> list[Image]:
+        """Load all images of an archive (docker-archive, oci-archive) or of an OCI layout.
+
+        `source`: a stream, the archive itself, or the path of an archive or of a layout's
+        directory; compressed or not. `platform`: which variant to load of an image that has
+        several; without it, the one for this machine. All images are loaded, or none is. The
+        tags of each result are the names it has in the archive.
+
+        Raises NotFound, CorruptData, HostileData, LimitExceeded, ImageNotFound (no such
+        platform), NoSpace.
+        """
+        from proa.image.load import load_images
+
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            import io
+
+            source = io.BytesIO(source)
+        loaded = load_images(self._store, source, _platform(platform))
+        return [Image(self._store, item.image, item.references) for item in loaded]
+
+    def save(
+        self,
+        names: str | Iterable[str],
+        sink: Writer,
+        *,
+        format: str = "docker-archive",
+        platform: str | None = None,
+    ) -> None:
+        """Write images as one archive to `sink`.
+
+        A repository without a tag stands for all of its tags. `format`: docker-archive or
+        oci-archive. Raises ImageNotFound, InvalidArgument, NoSpace.
+        """
+        from proa.image.save import save
+
+        wanted = [names] if isinstance(names, str) else names
+        save(self._store, wanted, sink, format, platform=_platform(platform))
+
+    def import_(
+        self,
+        source: Reader | bytes,
+        reference: str | None = None,
+        *,
+        changes: Iterable[str] = (),
+        message: str = "",
+        platform: str | None = None,
+    ) -> Image:
+        """Make an image of a root file system in a tar archive, compressed or not.
+
+        `changes`: instructions of a Dockerfile that set the image's defaults, such as
+        `CMD ["sh"]`. `message` is the comment in its history. Raises InvalidArgument,
+        CorruptData, HostileData, LimitExceeded, NoSpace.
+        """
+        from proa.image.import_rootfs import import_rootfs
+
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            import io
+
+            source = io.BytesIO(source)
+        record = import_rootfs(
+            self._store,
+            source,
+            reference=reference,
+            changes=changes,
+            message=message,
+            platform=_platform(platform),
+        )
+        return Image(self._store, record)
+
+    def bootstrap(self, name: str, *, progress: Callable[[str], None] = lambda _: None) -> Image:
+        """Make a base image without any registry: busybox, debian:SUITE or ubuntu:SUITE.
+
+        `progress` gets lines of what is being done. Raises InvalidArgument, Unsupported (says
+        which package to install), Unavailable (the package sources do not answer), NoSpace.
+        """
+        from proa.image.bootstrap import bootstrap
+
+        return Image(self._store, bootstrap(self._store, name, progress=progress))
+
+    def tag(self, source: str, target: str) -> Image:
+        """Let `target` mean the image `source`, whatever it meant before.
+
+        Raises ImageNotFound, AmbiguousName, InvalidArgument.
+        """
+        from proa.image.tag import tag
+
+        return Image(self._store, tag(self._store, source, target))
+
+    def remove(
+        self, name: str, *, force: bool = False, no_prune: bool = False
+    ) -> list[dict[str, str]]:
+        """Remove a name of an image; with its last name goes the image.
+
+        What was done, in Docker's form: `{"Untagged": reference}`, `{"Deleted": digest}`.
+        `force`: also where several repositories have it or a stopped container uses it.
+        `no_prune` is taken for the sake of programs written for Docker: images have no parents
+        here, their layers go with the last image that has them. Raises ImageNotFound,
+        AmbiguousName, Conflict.
+        """
+        from proa.image.remove import remove
+
+        del no_prune
+        return remove(self._store, name, force=force, running=self._is_running)
+
+    def prune(
+        self, *, all: bool = False, filters: Mapping[str, str | bool | Sequence[str]] | None = None
+    ) -> dict[str, Any]:
+        """Remove the images without a name, or `all` that no container uses.
+
+        `filters`: label, until, dangling. What was done, in Docker's form: `ImagesDeleted`,
+        `SpaceReclaimed` in bytes. Raises InvalidArgument.
+        """
+        from proa.image.prune import prune
+
+        wanted = {key: _values(value) for key, value in (filters or {}).items()}
+        return prune(self._store, all=all, filters=wanted)
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """How an image was made; see `Image.history`."""
+        return self.get(name).history()
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """All about an image, in the form of `docker image inspect`."""
+        return self.get(name).attrs
+
+    def list(
+        self,
+        name: str | None = None,
+        *,
+        all: bool = False,
+        filters: Mapping[str, str | bool | Sequence[str]] | None = None,
+    ) -> list[Image]:
+        """The images, the newest first; those of the repository or pattern `name` only.
+
+        `filters`: as `proa images --filter` has them. `all` is taken for the sake of programs
+        written for Docker: there are no intermediate images. Raises InvalidArgument,
+        ImageNotFound.
+        """
+        del all
+        wanted = {key: _values(value) for key, value in (filters or {}).items()}
+        if name is not None:
+            wanted["reference"] = [*wanted.get("reference", ()), name]
+        if not wanted:
+            return [Image(self._store, record) for record in self._store.images.list()]
+        from proa.image.listing import list_images
+
+        return [Image(self._store, record) for record in list_images(self._store, wanted)]
+
+    def _is_running(self, container: ContainerRow) -> bool:
+        from proa.image.remove import is_running
+        from proa.monitor.lock import MonitorLocks
+
+        if not is_running(container):
+            return False
+        locks = MonitorLocks(self._store.root)
+        try:
+            # a row may say so of a container that died with the machine, or with its monitor
+            return bool(locks.holder(container.row))
+        finally:
+            locks.close()
+
+
+class Image:
+    """An image of an engine. It never changes; its names are as of when it was looked up."""
+
+    def __init__(
+        self, store: Store, image: ImageRecord, tags: tuple[str, ...] | None = None
+    ) -> None:
+        self._store = store
+        self._record = image
+        self._tags = tags
+
+    def __repr__(self) -> str:
+        return f"<Image {' '.join(self.tags) or self.short_id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Image) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self._record.id)
+
+    @property
+    def id(self) -> Digest:
+        """The digest of its config, `sha256:` and 64 hexadecimal digits."""
+        return self._record.id
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve of the digits."""
+        return self._record.id.short
+
+    @property
+    def tags(self) -> list[str]:
+        """Its names as Docker shows them: `alpine:3.20`, `quay.io/me/tool:1`."""
+        return list(self._record.tags if self._tags is None else self._tags)
+
+    @property
+    def digests(self) -> list[str]:
+        """Its names by the digest of its manifest: `alpine@sha256:…`."""
+        from proa.image.inspect import repository_digests
+
+        return repository_digests(self._record)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return dict((self._record.config.get("config") or {}).get("Labels") or {})
+
+    @property
+    def size(self) -> int:
+        """Bytes of its layers on disk."""
+        return self._record.size
+
+    @property
+    def created(self) -> int:
+        """When it was made, as its config says: nanoseconds since 1970; 0 where it does not."""
+        return self._record.created
+
+    @property
+    def record(self) -> ImageRecord:
+        """What the store has of it."""
+        return self._record
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a list shows of it, in the form of Docker's API (ImageSummary)."""
+        from proa.image.inspect import summarize
+
+        return summarize(self._store, self._record)
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """All about it, in the form of `docker image inspect`."""
+        from proa.image.inspect import inspect
+
+        return inspect(self._store, self._record)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The steps by which it was made, the last one first, in the form of Docker's API."""
+        from proa.image.history import history
+
+        return history(self._store, self._record)
+
+    def reload(self) -> None:
+        """Look again for its names. Raises ImageNotFound where it was removed."""
+        self._record = self._store.images.resolve(self._record.id)
+        self._tags = None
+
+    def tag(self, repository: str, tag: str | None = None) -> bool:
+        """Give it a further name, `repository` with `tag`; True.
+
+        Raises InvalidArgument; ImageNotFound where it was removed.
+        """
+        from proa.image.tag import tag as give
+
+        target = repository if tag is None else f"{repository}:{tag}"
+        self._record = give(self._store, str(self._record.id), target)
+        self._tags = None
+        return True
+
+    def save(self, *, named: bool | str = False, format: str = "docker-archive") -> Iterator[bytes]:
+        """It as an archive, in pieces. `named`: with its first name, or with the one given.
+
+        Raises ImageNotFound, InvalidArgument for a name that it does not have.
+        """
+        from proa.image.save import archive
+
+        name: str = self._record.id
+        if named:
+            name = named if isinstance(named, str) else (self.tags or [name])[0]
+            if self._store.images.resolve(name).id != self._record.id:
+                raise InvalidArgument(f"{name!r} is not a name of image {self.short_id}")
+        return archive(self._store, [name], format)
+
+    def remove(self, *, force: bool = False, no_prune: bool = False) -> None:
+        """Remove it with all of its names. Raises as `Images.remove` does."""
+        Images(self._store).remove(self._record.id, force=force, no_prune=no_prune)
+
+
+def _platform(text: str | None) -> Platform | None:
+    if not text:
+        return None
+    from proa.oci.platform import Platform
+
+    return Platform.parse(text)
+
+
+def _values(value: str | bool | Sequence[str]) -> list[str]:
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    return [value] if isinstance(value, str) else list(value)
