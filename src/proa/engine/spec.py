@@ -8,7 +8,6 @@ from proa.engine import devices, limits, mounts, security
 from proa.engine.rootless import is_rootless
 from proa.errors import InvalidArgument
 from proa.lean.record import record
-from proa.monitor.job import DEFAULT_SECCOMP
 from proa.runtime import defaults
 
 TYPE_CHECKING = False
@@ -87,7 +86,7 @@ def build(config: ContainerConfig, process: Process, identity: Identity) -> dict
         arguments["selinuxLabel"] = linux["mountLabel"] = options.selinux
     if options.seccomp == "default":
         # the profile is large and always the same: the monitor knows its compiled form
-        spec.setdefault("annotations", {})[DEFAULT_SECCOMP] = "true"
+        spec.setdefault("annotations", {})[defaults.DEFAULT_SECCOMP] = "true"
     elif profile := security.seccomp_profile(options):
         linux["seccomp"] = profile
     return spec

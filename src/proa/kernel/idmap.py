@@ -38,16 +38,14 @@ def write_maps(pid: int, uids: Sequence[Mapping_], gids: Sequence[Mapping_]) -> 
     Raises KernelError, Unsupported where they are not installed.
     """
     _write_map(pid, "uid_map", uids)
-    if posix.geteuid() != 0 and [(inside, size) for inside, _, size in gids] and len(gids) == 1:
+    own = [(outside, size) for _, outside, size in gids] == [(posix.getegid(), 1)]
+    if own and posix.geteuid() != 0:
         # user_namespaces(7): an unprivileged process must give up setgroups before it may
         # write gid_map
-        if gids[0][1] == posix.getegid() and gids[0][2] == 1:
-            try:
-                _write(f"/proc/{pid}/setgroups", "deny")
-            except OSError as error:
-                raise KernelError(
-                    f"cannot deny setgroups to process {pid}: {_why(error)}"
-                ) from None
+        try:
+            _write(f"/proc/{pid}/setgroups", "deny")
+        except OSError as error:
+            raise KernelError(f"cannot deny setgroups to process {pid}: {_why(error)}") from None
     _write_map(pid, "gid_map", gids)
 
 

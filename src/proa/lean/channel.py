@@ -43,7 +43,7 @@ def connect(directory: str, name: str) -> Channel:
     """
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _CLOEXEC)
     try:
-        with _Short(directory) as short:
+        with Short(directory) as short:
             socket.connect(f"{short}/{name}")
     except OSError as error:
         socket.close()
@@ -56,7 +56,7 @@ def connect(directory: str, name: str) -> Channel:
 def listen(directory: str, name: str) -> _socket.socket:
     """Listen on the socket `name` in `directory`; what was left there by a dead one goes."""
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _CLOEXEC)
-    with _Short(directory) as short:
+    with Short(directory) as short:
         try:
             posix.unlink(f"{short}/{name}")
         except FileNotFoundError:
@@ -151,7 +151,7 @@ class Channel:
         return answer[0]
 
 
-class _Short:
+class Short:
     """A path for `directory` that fits into the 108 bytes of a socket's address (unix(7))."""
 
     def __init__(self, directory: str) -> None:

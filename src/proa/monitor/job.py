@@ -9,9 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-DEFAULT_SECCOMP = "proa.seccomp.default"
-"""An annotation in a container's spec: the default profile, for its capabilities, applies."""
-
 
 @record
 class Job:

@@ -109,6 +109,7 @@ class Monitor:
                 stdio=stdio,
                 rootfs=rootfs,
                 run=True,
+                cache=f"{job.root}/cache",
             )
         finally:
             posix.close(rootfs)

@@ -107,6 +107,11 @@ def masked_paths() -> list[str]:
     return paths
 
 
+DEFAULT_SECCOMP = "proa.seccomp.default"
+"""An annotation of a spec: the default profile for the process's capabilities applies. It is large
+and always the same, so it need not be in the spec; the runtime knows its compiled form."""
+
+
 def mounts(
     *, shm_size: int = SHM_SIZE, sysfs_writable: bool = False, mqueue: bool = True
 ) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is in a container's /dev, as operations: device nodes and the links every program expects."""
+"""What is in a container's /dev, as operations: device nodes, and the links programs expect."""
 
 from __future__ import annotations
 
