@@ -45,13 +45,20 @@ class Images:
         """
         return Image(self._store, self._store.images.resolve(name))
 
-    def load(self, source: Reader | bytes | str, *, platform: str | None = None) -> list[Image]:
+    def load(
+        self,
+        source: Reader | bytes | str,
+        *,
+        platform: str | None = None,
+        renamed: Callable[[str, Digest], None] = lambda _name, _id: None,
+    ) -> list[Image]:
         """Load all images of an archive (docker-archive, oci-archive) or of an OCI layout.
 
         `source`: a stream, the archive itself, or the path of an archive or of a layout's
         directory; compressed or not. `platform`: which variant to load of an image that has
         several; without it, the one for this machine. All images are loaded, or none is. The
-        tags of each result are the names it has in the archive.
+        tags of each result are the names it has in the archive. `renamed` is called for each
+        name that meant another image before, with that image's id.
 
         Raises NotFound, CorruptData, HostileData, LimitExceeded, ImageNotFound (no such
         platform), NoSpace.
@@ -62,7 +69,7 @@ class Images:
             import io
 
             source = io.BytesIO(source)
-        loaded = load_images(self._store, source, _platform(platform))
+        loaded = load_images(self._store, source, _platform(platform), renamed=renamed)
         return [Image(self._store, item.image, item.references) for item in loaded]
 
     def save(
@@ -82,6 +89,18 @@ class Images:
 
         wanted = [names] if isinstance(names, str) else names
         save(self._store, wanted, sink, format, platform=_platform(platform))
+
+    def save_layout(
+        self, names: str | Iterable[str], directory: str, *, platform: str | None = None
+    ) -> None:
+        """Write images as an OCI image layout into `directory`, which is made, or is empty.
+
+        Raises as `save` does, and AlreadyExists where something is in the directory.
+        """
+        from proa.image.save import save_layout
+
+        wanted = [names] if isinstance(names, str) else names
+        save_layout(self._store, wanted, directory, platform=_platform(platform))
 
     def import_(
         self,

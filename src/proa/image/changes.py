@@ -62,7 +62,7 @@ class _State:
         instruction = self._instructions.get(name.upper())
         if instruction is None:
             raise InvalidArgument(
-                f"{name[:40]!r} is not a change that can be made to an image; there are "
+                f"{name[:40].upper()} is not a valid change command; there are "
                 + ", ".join(self._instructions)
             )
         rest = rest.strip()

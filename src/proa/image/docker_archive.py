@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from proa.errors import CorruptData, ImageNotFound, InvalidArgument, LimitExceeded
 from proa.image import oci_layout
-from proa.image.files import inside, read
+from proa.image.files import inside, read_document
 from proa.image.oci_layout import SourceImage
 from proa.image.reader import SNIFF, read_exactly
 from proa.image.view import Image, Layer
@@ -64,7 +64,7 @@ def names(files: Files) -> dict[str, tuple[Reference, ...]]:
 
 
 def _entries(files: Files) -> list[Fields]:
-    data = read(files, MANIFEST, LARGEST_MANIFEST)
+    data = read_document(files, MANIFEST, LARGEST_MANIFEST)
     try:
         document: Any = loads(data)
     except RecursionError:
@@ -82,7 +82,7 @@ def _entries(files: Files) -> list[Fields]:
 
 def _image(files: Files, entry: Fields) -> SourceImage:
     path = inside(entry.text("Config"), MANIFEST)
-    config = ImageConfig.parse(read(files, path, LARGEST_CONFIG))
+    config = ImageConfig.parse(read_document(files, path, LARGEST_CONFIG))
     digits = path.rpartition("/")[2].removesuffix(".json")
     if len(digits) == 64 and digits != config.id.hex:
         raise CorruptData(f"the config {path[:200]} in the archive does not match its digest")

@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Protocol
 
 from proa.errors import CorruptData, HostileData, InvalidArgument, LimitExceeded
+from proa.image.documents import check
 from proa.image.reader import read_exactly
 from proa.image.tar_entries import Entry, clean, entries, padded
 from proa.kernel.path import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
@@ -26,6 +27,8 @@ _MOST_LINKS = 8
 _SMALL = 1 << 20
 _MOST_SMALL = 64 << 20
 _CHUNK = 1 << 20
+_MOST_PADDING = 64 << 20
+"""Bytes that are read behind the end of an archive."""
 
 
 class Files(Protocol):
@@ -56,6 +59,11 @@ def read(files: Files, name: str, limit: int) -> bytes:
     if len(data) != size:
         raise CorruptData(f"{name} in the archive is not complete")
     return data
+
+
+def read_document(files: Files, name: str, limit: int) -> bytes:
+    """All of a JSON document, checked. Raises CorruptData, HostileData, LimitExceeded."""
+    return check(read(files, name, limit), f"{name[:200]} in the archive")
 
 
 def inside(name: str, what: str) -> str:
@@ -214,9 +222,11 @@ class SpooledFiles:
                 cursor.skip(padded(entry.size) - entry.size)
             else:
                 cursor.skip(padded(entry.size))
-        # whoever writes to the other end of a pipe should not be told that nobody listens
-        while stream.read(_CHUNK):
-            pass
+        # whoever writes to the other end of a pipe should not be told that nobody listens; one
+        # that never ends is not waited for
+        for _ in range(_MOST_PADDING // _CHUNK):
+            if not stream.read(_CHUNK):
+                break
 
     def _ingest(self, lease: Lease, cursor: _StreamCursor, entry: Entry) -> Digest:
         with self._store.blobs.ingest(size=entry.size) as blob:

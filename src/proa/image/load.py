@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from proa.image.files import Files
     from proa.image.oci_layout import SourceImage
     from proa.image.view import Layer
+    from proa.oci.digest import Digest
     from proa.oci.platform import Platform
     from proa.store.images import ImageRecord
     from proa.store.leases import Lease
@@ -65,13 +66,18 @@ def load_images(
     platform: Platform | None = None,
     *,
     progress: Callable[[Layer], None] = lambda _: None,
+    renamed: Callable[[str, Digest], None] = lambda _name, _id: None,
 ) -> list[Loaded]:
-    """As `load`, with the records of the images."""
+    """As `load`, with the records of the images.
+
+    `renamed` is called for each name that meant another image before, with that image's id.
+    """
+    told = _Told(progress, renamed)
     collect_abandoned(store)
     spooled = True
     try:
         with store.leases.take("load") as lease:
-            loaded, spooled = _from(store, lease, source, platform, progress)
+            loaded, spooled = _from(store, lease, source, platform, told)
     except OSError as error:
         raise explain(error, store, "the archive") from error
     finally:
@@ -81,23 +87,31 @@ def load_images(
     return loaded
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Whom to tell of what."""
+
+    progress: Callable[[Layer], None]
+    renamed: Callable[[str, Digest], None]
+
+
 def _from(
     store: Store,
     lease: Lease,
     source: BinaryReader | str,
     platform: Platform | None,
-    progress: Callable[[Layer], None],
+    told: _Told,
 ) -> tuple[list[Loaded], bool]:
     """What was loaded, and whether blobs may be left over."""
     if not isinstance(source, str):
-        return _from_stream(store, lease, source, platform, progress)
+        return _from_stream(store, lease, source, platform, told)
     if os.path.isdir(source):
         directory = DirectoryFiles(source)
         try:
             if not oci_layout.is_layout(directory):
                 raise CorruptData(f"{source} is not an OCI layout: it has no oci-layout file")
             found = oci_layout.images(directory, platform)
-            return _add(store, lease, found, progress), False
+            return _add(store, lease, found, told), False
         finally:
             directory.close()
     try:
@@ -109,7 +123,7 @@ def _from(
     except OSError as error:
         raise InvalidArgument(f"cannot read {source}: {error.strerror}") from None
     with file:
-        return _from_stream(store, lease, file, platform, progress)
+        return _from_stream(store, lease, file, platform, told)
 
 
 def _from_stream(
@@ -117,7 +131,7 @@ def _from_stream(
     lease: Lease,
     stream: BinaryReader,
     platform: Platform | None,
-    progress: Callable[[Layer], None],
+    told: _Told,
 ) -> tuple[list[Loaded], bool]:
     descriptor = _plain_file(stream)
     files: Files
@@ -125,7 +139,7 @@ def _from_stream(
         files = TarFiles(descriptor)
     else:
         files = SpooledFiles(store, lease, decompressed(stream, "the archive")[0])
-    return _add(store, lease, _images(files, platform), progress), descriptor is None
+    return _add(store, lease, _images(files, platform), told), descriptor is None
 
 
 def _plain_file(stream: BinaryReader) -> int | None:
@@ -158,10 +172,14 @@ def _add(
     store: Store,
     lease: Lease,
     found: list[SourceImage],
-    progress: Callable[[Layer], None],
+    told: _Told,
 ) -> list[Loaded]:
     records = add_all(
-        store, lease, [(item.image, item.references) for item in found], progress=progress
+        store,
+        lease,
+        [(item.image, item.references) for item in found],
+        progress=told.progress,
+        renamed=told.renamed,
     )
     return [
         Loaded(record, tuple(reference.familiar for reference in item.references))

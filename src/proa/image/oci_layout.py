@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proa.errors import CorruptData, ImageNotFound, InvalidArgument, LimitExceeded, Unsupported
-from proa.image.files import read
+from proa.image.documents import check
+from proa.image.files import read, read_document
 from proa.image.view import Image, assemble
 from proa.oci import media_types
 from proa.oci.digest import Digest
@@ -47,7 +48,7 @@ def images(files: Files, platform: Platform | None) -> list[SourceImage]:
     `platform`: what is wanted; None: what this machine runs, or else the only one there is.
     Raises CorruptData, HostileData, LimitExceeded, ImageNotFound, Unsupported.
     """
-    layout = Fields(parse_object(read(files, LAYOUT, LARGEST_MANIFEST), LAYOUT), LAYOUT)
+    layout = Fields(parse_object(read_document(files, LAYOUT, LARGEST_MANIFEST), LAYOUT), LAYOUT)
     version = layout.text("imageLayoutVersion")
     if not version.startswith("1."):
         raise Unsupported(f"the archive is an OCI layout of version {version[:20]!r}, not 1")
@@ -61,7 +62,7 @@ class _Reader:
         self._indexes = 0
 
     def read(self) -> list[SourceImage]:
-        data = read(self._files, INDEX, LARGEST_MANIFEST)
+        data = read_document(self._files, INDEX, LARGEST_MANIFEST)
         index = Index.parse(data, what=INDEX)
         groups: dict[tuple[str, ...], list[Descriptor]] = {}
         for number, descriptor in enumerate(index.manifests):
@@ -154,7 +155,7 @@ class _Reader:
             )
         if Digest.of(data, descriptor.digest.algorithm) != descriptor.digest:
             raise CorruptData(f"blob {descriptor.digest} in the archive does not match its digest")
-        return data
+        return check(data, f"blob {descriptor.digest}")
 
 
 def _path(digest: Digest) -> str:

@@ -10,7 +10,7 @@ from proa.oci.reference import Reference
 from proa.store.collect import collect, collect_abandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from proa.store.containers import ContainerRow
     from proa.store.images import ImageRecord
@@ -83,42 +83,48 @@ class _Removal:
         self._events: list[dict[str, str]] = []
 
     def run(self, reference: str | None) -> list[dict[str, str]]:
-        references = list(self._image.references)
         if reference is None:
-            self._check_deletion()
-            if len({_repository(text) for text in references}) > 1 and not self._force:
-                raise self._conflict("must be forced", "it is referenced in multiple repositories")
+            problem = self._problem(named_by_id=True)
+            if problem is not None:
+                raise problem
             self._delete()
             return self._events
-        if self._users and not self._force and _is_single(references):
+        if self._users and not self._force and _is_single(self._image.references):
             raise Conflict(
-                f"conflict: unable to remove {_familiar(reference)!r} (must be forced) - container"
-                f" {self._users[0].id[:12]} is using its image {self._image.id.short}"
+                f"conflict: unable to remove repository reference {_familiar(reference)!r} (must"
+                f" force) - container {self._users[0].id[:12]} is using its referenced image"
+                f" {self._image.id.short}"
             )
+        left = [text for text in self._image.references if text != reference]
         self._untag(reference)
-        references.remove(reference)
-        if references and all("@" in text for text in references):
-            # digests of a repository go with the last of its tags
-            for text in [
-                text for text in references if _repository(text) == _repository(reference)
-            ]:
+        same = [text for text in left if _repository(text) == _repository(reference)]
+        if "@" not in reference and all("@" in text for text in same):
+            # the digests of a repository go with the last of its tags
+            for text in same:
                 self._untag(text)
-                references.remove(text)
-        # as a name was removed already, an image in use stays without one
-        if not references and not self._users:
+                left.remove(text)
+        # a name was removed: an image that cannot go stays without one, and that is no error
+        if not left and self._problem(named_by_id=False) is None:
             self._delete()
         return self._events
 
-    def _check_deletion(self) -> None:
+    def _problem(self, *, named_by_id: bool) -> Conflict | None:
+        """Why the image must stay; None where it need not."""
         if self._running:
-            raise self._conflict(
+            return self._conflict(
                 "cannot be forced",
-                f"it is being used by running container {self._running[0].id[:12]}",
+                f"image is being used by running container {self._running[0].id[:12]}",
             )
-        if self._users and not self._force:
-            raise self._conflict(
-                "must be forced", f"it is being used by stopped container {self._users[0].id[:12]}"
+        if self._force:
+            return None
+        if named_by_id and not _is_single(self._image.references):
+            return self._conflict("must be forced", "image is referenced in multiple repositories")
+        if self._users:
+            return self._conflict(
+                "must be forced",
+                f"image is being used by stopped container {self._users[0].id[:12]}",
             )
+        return None
 
     def _delete(self) -> None:
         for text in self._store.images.resolve(self._image.id).references:
@@ -134,7 +140,7 @@ class _Removal:
         return Conflict(f"conflict: unable to delete {self._image.id.short} ({how}) - {why}")
 
 
-def _is_single(references: list[str]) -> bool:
+def _is_single(references: Sequence[str]) -> bool:
     """Whether there is one tag at most, digests of its repository not counted."""
     if len(references) <= 1:
         return True

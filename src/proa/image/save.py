@@ -7,11 +7,21 @@ it, too.
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import shutil
 import tarfile
 from typing import TYPE_CHECKING, Protocol
 
-from proa.errors import CorruptData, ImageNotFound, InvalidArgument, NoSpace
+from proa.errors import (
+    AlreadyExists,
+    CorruptData,
+    ImageNotFound,
+    InvalidArgument,
+    NoSpace,
+    PermissionDenied,
+)
 from proa.image import docker_archive, oci_layout
 from proa.image.view import Image, from_store
 from proa.lean.json import dumps
@@ -19,6 +29,7 @@ from proa.lean.record import replace
 from proa.oci.digest import is_hex
 from proa.oci.index import Index
 from proa.oci.reference import Reference
+from proa.store.leases import BLOB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +39,10 @@ if TYPE_CHECKING:
     from proa.oci.digest import Digest
     from proa.oci.platform import Platform
     from proa.store.images import ImageRecord
+    from proa.store.leases import Lease
     from proa.store.store import Store
+
+    Item = tuple[Image, list[Reference]]
 
 _FORMATS = {
     "docker": "docker",
@@ -88,22 +102,81 @@ def archive(
     if format not in _FORMATS:
         raise InvalidArgument(f"unknown format {format!r} of archives: give docker or oci")
     with store.leases.take("save") as lease:
-        with store.database.transaction():
-            chosen = _choose(store, names)
-            # from now on they can be removed without harm to the archive
-            for record, _ in chosen.values():
-                lease.protect("blob", *record.content)
-        if not chosen:
-            raise InvalidArgument("no image to save: name one at least")
-        items = []
-        for record, references in chosen.values():
-            image = from_store(store, record)
-            if platform is not None and platform.choose([image.platform]) is None:
-                raise ImageNotFound(
-                    f"image {record.id.short} is for {image.platform}, not for {platform}"
-                )
-            items.append((image, references))
-        yield from _write(store, items, with_manifest=_FORMATS[format] == "docker")
+        items = _take(store, lease, names, platform)
+        tar = _Tar()
+        for path in _directories(items):
+            yield tar.directory(path)
+        for path, content in _files(items, with_manifest=_FORMATS[format] == "docker"):
+            if isinstance(content, bytes):
+                yield tar.file(path, content)
+            else:
+                yield from tar.copy(store, path, content)
+        yield tar.end()
+
+
+def save_layout(
+    store: Store, names: Iterable[str], directory: str, *, platform: Platform | None = None
+) -> None:
+    """Write the images `names` as an OCI image layout into `directory`; see `archive`.
+
+    It is made where it is missing, and must be empty otherwise: it is complete, or it is not
+    there. Raises AlreadyExists, ImageNotFound, InvalidArgument, NoSpace, PermissionDenied.
+    """
+    place = os.path.abspath(directory)
+    if os.path.lexists(place) and (not os.path.isdir(place) or os.listdir(place)):
+        raise AlreadyExists(f"{directory} is there, and is not an empty directory")
+    temporary = ""
+    try:
+        with store.leases.take("save") as lease:
+            items = _take(store, lease, names, platform)
+            beside = f"{os.path.dirname(place)}/.{os.path.basename(place)}.{secrets.token_hex(8)}"
+            os.mkdir(beside, 0o755)
+            temporary = beside
+            for path in _directories(items):
+                os.mkdir(f"{temporary}/{path}", 0o755)
+            for path, content in _files(items, with_manifest=False):
+                with open(f"{temporary}/{path}", "xb") as file:
+                    if isinstance(content, bytes):
+                        file.write(content)
+                    else:
+                        with store.blobs.open(content) as blob:
+                            shutil.copyfileobj(blob, file, _CHUNK)
+        # takes the place of an empty directory, never of one that got files meanwhile
+        os.rename(temporary, place)
+        temporary = ""
+    except OSError as error:
+        if error.errno in (_ENOSPC, _EDQUOT):
+            raise NoSpace(f"no space left for the layout {directory}") from None
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise AlreadyExists(f"{directory} is there, and is not an empty directory") from None
+        if isinstance(error, PermissionError):
+            raise PermissionDenied(f"no permission to write the layout {directory}") from None
+        raise
+    finally:
+        if temporary:
+            shutil.rmtree(temporary)
+
+
+def _take(
+    store: Store, lease: Lease, names: Iterable[str], platform: Platform | None
+) -> list[Item]:
+    """The images, kept from being removed by `lease`, and what they are to be called."""
+    with store.database.transaction():
+        chosen = _choose(store, names)
+        # from now on they can be removed without harm to the archive
+        for record, _ in chosen.values():
+            lease.protect(BLOB, *record.content)
+    if not chosen:
+        raise InvalidArgument("no image to save: name one at least")
+    items = []
+    for record, references in chosen.values():
+        image = from_store(store, record)
+        if platform is not None and platform.choose([image.platform]) is None:
+            raise ImageNotFound(
+                f"image {record.id.short} is for {image.platform}, not for {platform}"
+            )
+        items.append((image, references))
+    return items
 
 
 def _choose(
@@ -139,50 +212,44 @@ def _find(store: Store, name: str) -> list[tuple[ImageRecord, Reference | None]]
     return [(record, tagged)]
 
 
-def _write(
-    store: Store,
-    items: list[tuple[Image, list[Reference]]],
-    *,
-    with_manifest: bool,
-) -> Iterator[bytes]:
-    archive = _Archive()
-    written: set[Digest] = set()
-    yield archive.directory("blobs")
+def _directories(items: list[Item]) -> list[str]:
     algorithms = {"sha256"}
     for image, _ in items:
         assert image.manifest is not None
+        algorithms.add(image.manifest.config.digest.algorithm)
         algorithms.update(layer.digest.algorithm for layer in image.manifest.layers)
-    for algorithm in sorted(algorithms):
-        yield archive.directory(f"blobs/{algorithm}")
+    return ["blobs", *(f"blobs/{algorithm}" for algorithm in sorted(algorithms))]
+
+
+def _files(items: list[Item], *, with_manifest: bool) -> Iterator[tuple[str, bytes | Digest]]:
+    """The files of a layout, each with its content or the digest of its blob."""
+    written: set[Digest] = set()
     entries: list[Descriptor] = []
     listing: list[dict[str, Any]] = []
     for image, references in items:
         manifest = image.manifest
         assert manifest is not None
-        for digest, data in (
+        parts: list[tuple[Digest, bytes | Digest]] = [
             (manifest.digest, manifest.data),
             (manifest.config.digest, image.config.data),
-        ):
+            *((layer.digest, layer.digest) for layer in manifest.layers),
+        ]
+        for digest, content in parts:
             if digest not in written:
-                yield archive.file(_path(digest), data)
+                yield _path(digest), content
                 written.add(digest)
-        for layer in manifest.layers:
-            if layer.digest not in written:
-                yield from archive.blob(_path(layer.digest), store.blobs.path(layer.digest))
-                written.add(layer.digest)
         entries += _entries(image, references)
         listing.append(
             {
                 "Config": _path(manifest.config.digest),
-                "RepoTags": list(map(str, references)) or None,
+                "RepoTags": [reference.familiar for reference in references] or None,
                 "Layers": [_path(layer.digest) for layer in manifest.layers],
             }
         )
-    yield archive.file(oci_layout.INDEX, Index.build(tuple(entries)).data)
+    yield oci_layout.INDEX, Index.build(tuple(entries)).data
     if with_manifest:
-        yield archive.file(docker_archive.MANIFEST, dumps(listing).encode())
-    yield archive.file(oci_layout.LAYOUT, b'{"imageLayoutVersion":"1.0.0"}')
-    yield archive.end()
+        yield docker_archive.MANIFEST, dumps(listing).encode()
+    yield oci_layout.LAYOUT, b'{"imageLayoutVersion":"1.0.0"}'
 
 
 def _entries(image: Image, references: list[Reference]) -> list[Descriptor]:
@@ -200,7 +267,7 @@ def _path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-class _Archive:
+class _Tar:
     """The pieces of a tar archive that is the same whenever and by whomever it is written."""
 
     def __init__(self) -> None:
@@ -213,15 +280,15 @@ class _Archive:
         header = _header(name, len(data), tarfile.REGTYPE, 0o644)
         return self._counted(header + data + _padding(len(data)))
 
-    def blob(self, name: str, path: str) -> Iterator[bytes]:
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            yield self._counted(_header(name, size, tarfile.REGTYPE, 0o644))
-            left = size
+    def copy(self, store: Store, name: str, digest: Digest) -> Iterator[bytes]:
+        size = store.blobs.size(digest)
+        yield self._counted(_header(name, size, tarfile.REGTYPE, 0o644))
+        left = size
+        with store.blobs.open(digest) as file:
             while left:
                 data = file.read(min(left, _CHUNK))
                 if not data:
-                    raise CorruptData(f"blob {path} was cut off while it was read")
+                    raise CorruptData(f"blob {digest} was cut off on the disk; load it again")
                 left -= len(data)
                 yield self._counted(data)
         yield self._counted(_padding(size))

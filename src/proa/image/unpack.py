@@ -7,22 +7,33 @@ all of it is there.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from proa.errors import Cancelled, CorruptData, HostileData, NoSpace, PermissionDenied
+from proa.errors import (
+    Cancelled,
+    CorruptData,
+    HostileData,
+    LimitExceeded,
+    NoSpace,
+    PermissionDenied,
+)
 from proa.image.docker_archive import media_type
 from proa.image.reader import SNIFF, Decompressed, Rejoined, read_exactly
 from proa.image.tee import Tee
 from proa.image.view import Layer
+from proa.lean.json import loads
 from proa.oci import media_types
 from proa.oci.descriptor import Descriptor
+from proa.oci.digest import Digest
+from proa.oci.document import LARGEST_MANIFEST
 from proa.oci.manifest import Manifest
-from proa.snapshot.apply import apply_layer
-from proa.snapshot.decompress import sniff
+from proa.snapshot.apply import Limits, apply_layer
+from proa.snapshot.decompress import chunks, sniff
 from proa.store.leases import BLOB, LAYER
 
 if TYPE_CHECKING:
@@ -30,8 +41,8 @@ if TYPE_CHECKING:
 
     from proa.image.reader import BinaryReader
     from proa.image.view import Image
-    from proa.oci.digest import Digest
     from proa.oci.reference import Reference
+    from proa.snapshot.apply import Applied
     from proa.store.blobs import Ingest
     from proa.store.images import ImageRecord
     from proa.store.leases import Lease
@@ -39,6 +50,9 @@ if TYPE_CHECKING:
 
 _MOST_WORKERS = 8
 _ENOSPC, _EDQUOT = 28, 122
+_LARGEST_LAYER = Limits().size
+_LATEST = (1 << 63) - 1
+"""What SQLite holds: a moment in the year 2262."""
 
 
 def add(
@@ -63,8 +77,13 @@ def add_all(
     images: Sequence[tuple[Image, tuple[Reference, ...]]],
     *,
     progress: Callable[[Layer], None] = lambda _: None,
+    renamed: Callable[[str, Digest], None] = lambda _name, _id: None,
 ) -> list[ImageRecord]:
-    """As `add`, for several images: all of them become visible in the same moment, or none."""
+    """As `add`, for several images: all of them become visible in the same moment, or none.
+
+    `renamed` is called for each name that meant another image before, with that image's id.
+    """
+    former: list[tuple[str, Digest]] = []
     try:
         manifests = [_bring_image(store, lease, image, progress) for image, _ in images]
         store.layers.settle(*(layer.diff_id for image, _ in images for layer in image.layers))
@@ -72,8 +91,12 @@ def add_all(
         raise explain(error, store, "an image") from error
     with store.database.transaction(durable=True):
         for (image, references), manifest in zip(images, manifests, strict=True):
-            _record(store, image, manifest, references)
-    return [store.images.resolve(image.id) for image, _ in images]
+            former += _record(store, image, manifest, references)
+        # from the end of the transaction on, they may be removed
+        records = [store.images.resolve(image.id) for image, _ in images]
+    for name, id in former:
+        renamed(name, id)
+    return records
 
 
 def _bring_image(
@@ -155,7 +178,7 @@ def new_layer(store: Store, lease: Lease, stream: BinaryReader) -> Layer:
     try:
         with store.layers.build() as building, store.blobs.ingest() as blob:
             with Tee(joined, blob, cancelled) as tee:
-                applied = apply_layer(tee, building.tree)
+                applied = _unpack(tee, building.tree)
                 tee.finish()
             lease.protect(LAYER, applied.diff_id)
             lease.protect(BLOB, blob.digest)
@@ -203,14 +226,14 @@ def _apply(
     descriptor = layer.descriptor
     if descriptor is not None and store.blobs.exists(descriptor.digest):
         with store.blobs.open(descriptor.digest) as file:
-            applied = apply_layer(_Cancellable(file, cancelled), tree)
+            applied = _unpack(_Cancellable(file, cancelled), tree)
         _verify(layer, applied.diff_id)
         return descriptor, applied.disk
     expected, size = _expectation(descriptor)
     with store.blobs.ingest(expected, size) as blob:
         with Tee(layer.open(), blob, cancelled) as tee:
             try:
-                applied = apply_layer(tee, tree)
+                applied = _unpack(tee, tree)
             except HostileData:
                 raise
             except CorruptData:
@@ -225,15 +248,60 @@ def _apply(
 
 
 def _keep(store: Store, lease: Lease, layer: Layer, cancelled: threading.Event) -> Descriptor:
-    """Store the blob of a layer that is unpacked already."""
+    """Store the blob of a layer that is unpacked already, if it is one of that layer."""
     descriptor = layer.descriptor
     if descriptor is not None and store.blobs.exists(descriptor.digest):
+        if not _are_known(store, layer.diff_id, descriptor.digest):
+            with store.blobs.open(descriptor.digest) as file:
+                _verify(layer, _content(_Cancellable(file, cancelled)))
         return descriptor
     expected, size = _expectation(descriptor)
     with store.blobs.ingest(expected, size) as blob:
         with Tee(layer.open(), blob, cancelled) as tee:
+            found = _content(tee)
             tee.finish()
+        blob.verify()
+        _verify(layer, found)
         return _commit(lease, blob, layer)
+
+
+def _are_known(store: Store, diff_id: Digest, digest: Digest) -> bool:
+    """Whether some image here says that the blob is one of the layer: it was verified then."""
+    if digest == diff_id:
+        return True
+    rows = store.database.all(
+        "SELECT id, manifest, layers FROM images WHERE instr(layers, ?1) AND instr(content, ?2)",
+        (diff_id, digest),
+    )
+    for _, manifest, layers in rows:
+        data = store.blobs.read(Digest.trusted(manifest), LARGEST_MANIFEST)
+        blobs = [layer.digest for layer in Manifest.parse(data).layers]
+        if (diff_id, digest) in zip(loads(layers), blobs, strict=False):
+            return True
+    return False
+
+
+def _content(stream: BinaryReader) -> Digest:
+    """The diff ID of a layer's blob. Raises CorruptData, LimitExceeded."""
+    following = chunks(stream)
+    content = hashlib.sha256()
+    size = 0
+    while chunk := following():
+        content.update(chunk)
+        size += len(chunk)
+        if size > _LARGEST_LAYER:
+            raise LimitExceeded(f"the layer is larger than {_LARGEST_LAYER} bytes uncompressed")
+    return Digest.trusted(f"sha256:{content.hexdigest()}")
+
+
+def _unpack(stream: BinaryReader, tree: str) -> Applied:
+    return apply_layer(stream, tree, ignore_chown_errors=_has_single_id())
+
+
+def _has_single_id() -> bool:
+    """Whether this is a user namespace of one user and group: all files are theirs, then."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return [int(line.split()[2]) for line in file] == [1]
 
 
 def _expectation(descriptor: Descriptor | None) -> tuple[Digest | None, int | None]:
@@ -255,8 +323,8 @@ def _verify(layer: Layer, found: Digest) -> None:
 
 def _record(
     store: Store, image: Image, manifest: Manifest, references: tuple[Reference, ...]
-) -> None:
-    """Make the image visible."""
+) -> list[tuple[str, Digest]]:
+    """Make the image visible; its names that meant others before, and which."""
     content = (
         manifest.digest,
         manifest.config.digest,
@@ -270,11 +338,16 @@ def _record(
         layers=image.config.diff_ids,
         content=tuple(dict.fromkeys(content)),
         size=sum(sizes.get(diff_id, 0) for diff_id in image.config.diff_ids),
-        created=image.config.created,
+        created=min(image.config.created, _LATEST),
         stored=time.time_ns(),
     )
+    former = []
     for reference in references:
+        meant = store.images.of_repository(reference.repository).get(str(reference))
+        if meant is not None and meant != image.id:
+            former.append((reference.familiar, meant))
         store.images.refer(str(reference), image.id)
+    return former
 
 
 def explain(error: OSError, store: Store, what: str) -> Exception:

@@ -21,11 +21,12 @@ def image(id: str, **facts: Any) -> Any:
     return SimpleNamespace(
         id=f"sha256:{id * 64}",
         tags=tuple(facts.get("RepoTags", ())),
-        attrs={
+        attrs={"Id": f"sha256:{id * 64}"},
+        summary={
             "Id": f"sha256:{id * 64}",
             "RepoTags": [],
             "RepoDigests": [],
-            "Created": "2026-01-20T00:00:00Z",
+            "Created": 1_768_867_200,
             "Size": 7_800_000,
             **facts,
         },
@@ -45,7 +46,7 @@ class FakeImages:
             image(
                 "c", RepoTags=["alpine:3.20", "host:5000/a/b:1"], RepoDigests=[f"alpine@{DIGEST}"]
             ),
-            image("f", Created="", Size=999),
+            image("f", Created=0, Size=999),
         ]
 
     def list(self, **options: Any) -> list[Any]:
@@ -65,6 +66,7 @@ class FakeImages:
         return [{"Untagged": "alpine:3.20"}, {"Deleted": "sha256:c"}]
 
     def load(self, stream: Any, **options: Any) -> list[Any]:
+        options.pop("renamed")
         self.calls.append(("load", stream.read(), options))
         return self.all
 

@@ -9,7 +9,6 @@ from proa.cli.filters import filters
 from proa.cli.format import is_table, render, template_of
 from proa.cli.output import write
 from proa.cli.units import ago, decimal_size, local_time
-from proa.lean import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def _ls(session: Session, values: Values, arguments: list[str]) -> int:
     rows = [
         row
         for image in images
-        for row in _rows(image.attrs, now, digests=digests, truncate=truncate)
+        for row in _rows(image.summary, now, digests=digests, truncate=truncate)
     ]
     if values.flag("quiet") and is_table(template):
         template = "{{.ID}}"
@@ -64,7 +63,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """A line for each name of the image; one with `<none>` where it has no name."""
     id: str = attributes["Id"]
-    created = clock.to_nanoseconds(attributes["Created"]) if attributes.get("Created") else 0
+    created = attributes["Created"] * 1_000_000_000
     size = decimal_size(attributes["Size"])
     common = {
         "ID": id.removeprefix("sha256:")[:12] if truncate else id,

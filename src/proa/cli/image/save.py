@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from proa.cli.command import Session
     from proa.cli.flags import Values
 
-_FORMATS = ("docker-archive", "oci-archive")
+_FORMATS = ("docker-archive", "oci-archive", "oci-dir")
 
 
 def _save(session: Session, values: Values, arguments: list[str]) -> int:
@@ -28,6 +28,11 @@ def _save(session: Session, values: Values, arguments: list[str]) -> int:
                          + ", ".join(_FORMATS))  # fmt: skip
     platform = values.text("platform") or None
     path = values.text("output")
+    if format == "oci-dir":
+        if not path or path == "-":
+            raise UsageError("an oci-dir is a directory; name it with -o DIR")
+        images.save_layout(arguments, path, platform=platform)
+        return 0
     if not path or path == "-":
         if os.isatty(STDOUT):
             raise UsageError(
@@ -70,8 +75,13 @@ COMMAND = Command(
     summary="Write images to an archive, or to stdout",
     run=_save,
     flags=(
-        ("format", "", "string", 'docker-archive or oci-archive (default "docker-archive")'),
-        ("output", "o", "string", "File to write instead of stdout"),
+        (
+            "format",
+            "",
+            "string",
+            'docker-archive, oci-archive or oci-dir (default "docker-archive")',
+        ),
+        ("output", "o", "string", "File, or directory of an oci-dir, to write instead of stdout"),
         ("platform", "", "string", "Save this platform only (linux/arm64)"),
     ),
     minimum=1,

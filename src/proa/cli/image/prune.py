@@ -1,0 +1,57 @@
+"""`image prune`: remove the images that nobody needs."""
+
+from __future__ import annotations
+
+import os
+
+from proa.cli.command import Command
+from proa.cli.filters import filters
+from proa.cli.output import STDIN, line, warn, write
+from proa.cli.units import decimal_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proa.cli.command import Session
+    from proa.cli.flags import Values
+
+_FILTERS = ("dangling", "label", "label!", "until")
+_WARNINGS = {
+    False: "WARNING! This will remove all dangling images.",
+    True: "WARNING! This will remove all images without at least one container associated to them.",
+}
+
+
+def _prune(session: Session, values: Values, _arguments: list[str]) -> int:
+    wanted = filters(values, _FILTERS)
+    everything = values.flag("all")
+    if not values.flag("force") and not _is_confirmed(_WARNINGS[everything]):
+        return 1
+    done = session.engine.images.prune(all=everything, filters=wanted)
+    if done["ImagesDeleted"]:
+        line("Deleted Images:")
+        for event in done["ImagesDeleted"]:
+            for deed, what in event.items():
+                line(f"{deed.lower()}: {what}")
+        line("")
+    line(f"Total reclaimed space: {decimal_size(done['SpaceReclaimed'])}")
+    return 0
+
+
+def _is_confirmed(warning: str) -> bool:
+    warn(warning)
+    write("Are you sure you want to continue? [y/N] ")
+    answer = os.read(STDIN, 1024)
+    return answer.strip().lower() in (b"y", b"yes")
+
+
+COMMAND = Command(
+    usage="[OPTIONS]",
+    summary="Remove the images that have no name, or that no container uses",
+    run=_prune,
+    flags=(
+        ("all", "a", "bool", "Remove all images that no container uses"),
+        ("filter", "", "filter", "Remove only what matches (until=24h, label=x)"),
+        ("force", "f", "bool", "Do not ask"),
+    ),
+    maximum=0,
+)
