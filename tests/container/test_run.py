@@ -26,7 +26,9 @@ def test_the_exit_code_is_the_command_s(alpine: Command, code: int) -> None:
 
 
 def test_a_command_ended_by_a_signal_has_128_more(alpine: Command) -> None:
-    alpine("run", "--rm", "alpine", "sh", "-c", "kill -KILL $$", code=137)
+    # the first process itself is beyond the reach of its own signals: pid_namespaces(7)
+    alpine("run", "--rm", "alpine", "sh", "-c", "sh -c 'kill -KILL $$'; exit $?", code=137)
+    alpine("run", "--rm", "--init", "alpine", "sh", "-c", "kill -TERM $$", code=143)
 
 
 def test_a_missing_command_is_127_and_nothing_stays(alpine: Command) -> None:
@@ -234,8 +236,8 @@ def test_masked_and_read_only_paths(alpine: Command) -> None:
 def test_only_the_container_s_devices(alpine: Command) -> None:
     result = alpine("run", "--rm", "alpine", "ls", "/dev")
 
-    assert set(result.stdout.split()) == {
-        *("core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm"),
+    assert set(result.stdout.split()) - {"core"} == {
+        *("fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm"),
         *("stderr", "stdin", "stdout", "tty", "urandom", "zero"),
     }
     alpine("run", "--rm", "alpine", "sh", "-c", "mknod /tmp/d b 254 0 && cat /tmp/d", code=1)
@@ -426,7 +428,7 @@ def test_deep_into_the_host_is_not_reachable(alpine: Command) -> None:
     result = alpine("run", "--rm", "alpine", "ls", "-l", "/proc/self/fd")
 
     targets = [line.split(" -> ")[1] for line in result.stdout.splitlines() if " -> " in line]
-    assert len(targets) == 4
+    assert len(targets) == 3, result.stdout
     assert all(re.match(r"(pipe:|/dev/null|/proc/\d+/fd)", target) for target in targets)
     environment = alpine.output("run", "--rm", "alpine", "env").splitlines()
     assert {item.partition("=")[0] for item in environment} == {"PATH", "HOSTNAME", "HOME"}

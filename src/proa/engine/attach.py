@@ -182,6 +182,8 @@ class Attachment:
         message = received[0]
         if "exited" in message or message.get("error"):
             self._result = message
+            # the monitor may end now, and with it the channel, before we have read all output
+            self._poll.unregister(self._channel.fileno())
             self._end_input()
             if message.get("error"):
                 self._output_over = True

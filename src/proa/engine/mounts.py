@@ -60,6 +60,8 @@ def _basic(config: ContainerConfig) -> list[dict[str, Any]]:
         if mount["destination"] == SHM and config.ipc_mode == "none":
             continue
         if config.ipc_mode == "host" and mount["destination"] in (SHM, "/dev/mqueue"):
+            if not posix.access(mount["destination"], posix.F_OK):
+                continue  # the host has no message queues mounted: programs can do without
             mount = _of_host(mount["destination"])
         if config.network_mode == "host" and mount["destination"] == "/sys" and is_rootless():
             mount = _of_host("/sys")

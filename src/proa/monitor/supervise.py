@@ -304,7 +304,7 @@ class Monitor:
         if self._restart_timer is not None:
             self.loop.cancel(self._restart_timer)
             self._restart_timer = None
-            self._finish({"pid": 0})
+            self._finish({"pid": 0, "exit_code": int(self._state["exit_code"])})
             return
         self._thaw()
         container = self.running()

@@ -40,6 +40,9 @@ LINKS = (
 )
 """runtime-spec, "Dev symbolic links" and "Default Devices"."""
 
+KERNEL_MEMORY = "/proc/kcore"
+"""Linked where the kernel has it; its place in a container is masked by default."""
+
 
 @record
 class Device:
@@ -154,3 +157,5 @@ def plan(devices: list[Mapping[str, Any]]) -> Iterator[Device | Link]:
     yield from found.values()
     for path, target in LINKS:
         yield Link(path, target)
+    if posix.access(KERNEL_MEMORY, posix.F_OK):
+        yield Link("/dev/core", KERNEL_MEMORY)

@@ -12,6 +12,7 @@ import sys
 
 from proa.kernel import mount, process
 from proa.kernel.cgroup.manager import join as join_cgroup
+from proa.kernel.interface import set_up
 from proa.kernel.namespace import CLONE_NEWCGROUP, setdomainname, sethostname, unshare
 from proa.kernel.path import AT_FDCWD, AT_RECURSIVE
 from proa.lean.record import record
@@ -116,6 +117,9 @@ def _set_up(birth: Birth, handed: Handed, steps: Steps) -> int:
     if "cgroup" in own.new:
         steps.current = "make a cgroup namespace"
         unshare(CLONE_NEWCGROUP)
+    if "network" in own.new:
+        steps.current = "bring the loopback interface up"
+        set_up("lo")
     if birth.keyring:
         _leave_keyring(birth.id)
     if birth.hostname is not None:
