@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proa.errors import PermissionDenied
 from proa.lean import clock
 from proa.oci.reference import Reference
+from proa.snapshot.choose import choose_snapshots
 
 if TYPE_CHECKING:
     from typing import Any
 
     from proa.store.images import ImageRecord
     from proa.store.store import Store
+
+_NO_DEFAULTS = {
+    "User": "",
+    "Env": None,
+    "Entrypoint": None,
+    "Cmd": None,
+    "WorkingDir": "",
+    "Volumes": None,
+    "OnBuild": None,
+    "Labels": None,
+}
+"""What Docker shows of a config that does not have it."""
 
 
 def inspect(store: Store, image: ImageRecord) -> dict[str, Any]:
@@ -28,22 +42,38 @@ def inspect(store: Store, image: ImageRecord) -> dict[str, Any]:
         "Created": created,
         "DockerVersion": config.get("docker_version") or "",
         "Author": config.get("author") or "",
-        "Config": config.get("config") or {},
+        "Config": {**_NO_DEFAULTS, **(config.get("config") or {})},
         "Architecture": config.get("architecture") or "",
         "Variant": config.get("variant") or "",
         "Os": config.get("os") or "linux",
         "Size": image.size,
         "GraphDriver": {
-            "Name": "overlay",
-            "Data": {
-                # as overlayfs takes it: the topmost first
-                "LowerDir": ":".join(map(store.layers.tree, reversed(image.layers))),
-            },
+            "Name": _driver(store),
+            "Data": _directories(store, image),
         },
         "RootFS": {"Type": "layers", "Layers": list(map(str, image.layers))},
         "Metadata": {"LastTagTime": _last_tagged(store, image)},
         "Descriptor": _descriptor(store, image),
     }
+
+
+def _driver(store: Store) -> str:
+    try:
+        return choose_snapshots(store.root).kind
+    except PermissionDenied:
+        # somebody who may look at images, but cannot mount any
+        return "overlay"
+
+
+def _directories(store: Store, image: ImageRecord) -> dict[str, str]:
+    """Where its layers lie: the topmost, and those below it, as overlayfs takes them."""
+    trees = [store.layers.tree(diff_id) for diff_id in reversed(image.layers)]
+    found = {}
+    if trees:
+        found["UpperDir"] = trees[0]
+    if len(trees) > 1:
+        found["LowerDir"] = ":".join(trees[1:])
+    return found
 
 
 def summarize(store: Store, image: ImageRecord) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class _Reader:
         if len(path) > _DEEPEST:
             raise LimitExceeded("the archive's indexes are nested too deeply")
         offered: list[tuple[Platform | None, Descriptor | Manifest]] = []
+        nothing: ImageNotFound | None = None
         for descriptor in descriptors:
             if _is_attachment(descriptor):
                 continue
@@ -104,11 +105,12 @@ class _Reader:
                 inner = Index.parse(self._blob(descriptor, LARGEST_MANIFEST), descriptor.media_type)
                 try:
                     manifest = self._choose(list(inner.manifests), (*path, descriptor.digest))
-                except ImageNotFound:
+                except ImageNotFound as error:
+                    nothing = error
                     continue
                 offered.append((self._image(manifest).platform, manifest))
         if not offered:
-            raise ImageNotFound(self._nothing(descriptors))
+            raise nothing or ImageNotFound(self._nothing(descriptors))
         wanted = self._platform or Platform.host()
         if len(offered) == 1 and self._platform is None:
             return self._manifest(offered[0][1])

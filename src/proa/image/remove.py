@@ -40,7 +40,7 @@ def remove(
     collect_abandoned(store)
     with store.database.transaction(durable=True):
         image = store.images.resolve(name)
-        events = _Removal(store, image, force, running).run(_named(image, name))
+        events = _Removal(store, image, force, running).run(_named(image, name), name)
         deleted = any("Deleted" in event for event in events)
     if deleted:
         events += [{"Deleted": diff_id} for diff_id in collect(store).layers]
@@ -82,7 +82,7 @@ class _Removal:
         self._running = [user for user in self._users if running(user)]
         self._events: list[dict[str, str]] = []
 
-    def run(self, reference: str | None) -> list[dict[str, str]]:
+    def run(self, reference: str | None, given: str) -> list[dict[str, str]]:
         if reference is None:
             problem = self._problem(named_by_id=True)
             if problem is not None:
@@ -91,7 +91,7 @@ class _Removal:
             return self._events
         if self._users and not self._force and _is_single(self._image.references):
             raise Conflict(
-                f"conflict: unable to remove repository reference {_familiar(reference)!r} (must"
+                f'conflict: unable to remove repository reference "{given}" (must'
                 f" force) - container {self._users[0].id[:12]} is using its referenced image"
                 f" {self._image.id.short}"
             )
