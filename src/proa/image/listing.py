@@ -35,7 +35,7 @@ def list_images(
     for name, values in (filters or {}).items():
         if name == "reference":
             patterns = [_pattern(value) for value in values]
-            narrowed = [_narrow(image, patterns) for image in found]
+            narrowed = [_narrow(image, values, patterns) for image in found]
             found = [image for image in narrowed if image.references]
             continue
         passes = _test(store, name, values)
@@ -100,12 +100,19 @@ def _moment(text: str) -> int:
     raise InvalidArgument(f"invalid filter 'until={text}'; give a time or a duration such as 24h")
 
 
-def _narrow(image: ImageRecord, patterns: list[re.Pattern[str]]) -> ImageRecord:
+def _narrow(
+    image: ImageRecord, wanted: Sequence[str], patterns: list[re.Pattern[str]]
+) -> ImageRecord:
     kept = []
     for text in image.references:
         reference = Reference.parse(text)
-        names = (reference.familiar, reference.familiar_name, text, reference.repository)
-        if any(pattern.fullmatch(name) for pattern in patterns for name in names):
+        names = (reference.familiar, reference.familiar_name)
+        # patterns are for names as they are shown; a whole name may be written in full
+        if (
+            text in wanted
+            or reference.repository in wanted
+            or any(pattern.fullmatch(name) for pattern in patterns for name in names)
+        ):
             kept.append(text)
     return replace(image, references=tuple(kept))
 

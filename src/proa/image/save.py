@@ -26,7 +26,6 @@ from proa.image import docker_archive, oci_layout
 from proa.image.view import Image, from_store
 from proa.lean.json import dumps
 from proa.lean.record import replace
-from proa.oci.digest import is_hex
 from proa.oci.index import Index
 from proa.oci.reference import Reference
 from proa.store.leases import BLOB
@@ -205,11 +204,10 @@ def _find(store: Store, name: str) -> list[tuple[ImageRecord, Reference | None]]
             ]
     record = store.images.resolve(name)
     tagged = reference.without_digest().with_default_tag()
-    if reference.digest is not None and reference.tag is None:
+    if reference.tag is None and reference.digest is not None:
         return [(record, None)]
-    if str(tagged) not in record.references and is_hex(name):
-        return [(record, None)]
-    return [(record, tagged)]
+    # an id looks like a name, too
+    return [(record, tagged if str(tagged) in record.references else None)]
 
 
 def _directories(items: list[Item]) -> list[str]:

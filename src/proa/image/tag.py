@@ -32,6 +32,12 @@ def target_reference(text: str) -> Reference:
     reference = Reference.parse(text).with_default_tag()
     if reference.digest is not None:
         raise InvalidArgument(
-            f"cannot give an image the name {text!r}: it has a digest; leave it out"
+            f"refusing to create a tag with a digest reference: {text[:300]!r};"
+            " leave the digest out"
+        )
+    if reference.familiar_name in ("sha256", "sha512"):
+        raise InvalidArgument(
+            "refusing to create an ambiguous tag using digest algorithm as name:"
+            f" {text[:300]!r}; take another name"
         )
     return reference
