@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from proa.cli.flags import Flag, Values
     from proa.engine.engine import Engine
+    from proa.engine.monitors import Monitors
 
 
 @record
@@ -42,6 +43,13 @@ class Session:
         self.path = ""
         """the command as it was called: `container run`"""
         self._engine: Engine | None = None
+        self._monitors: Monitors | None = None
+
+    def expect_start(self) -> None:
+        """The command is one that starts a container: begin with what takes longest."""
+        from proa.engine.monitors import Monitors
+
+        self._monitors = Monitors(ahead=True)
 
     @property
     def engine(self) -> Engine:
@@ -49,8 +57,12 @@ class Session:
         if self._engine is None:
             from proa.engine.engine import Engine
 
-            # one command starts one monitor at most: a process that forks them would idle
-            self._engine = Engine(self.root, spawner=False)
+            if self._monitors is None:
+                from proa.engine.monitors import Monitors
+
+                # one command starts few monitors: a process that forks them would idle
+                self._monitors = Monitors()
+            self._engine = Engine(self.root, monitors=self._monitors)
         return self._engine
 
     @engine.setter

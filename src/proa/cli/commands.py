@@ -92,3 +92,12 @@ LATER: frozenset[str] = frozenset(
     "update volume".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
+
+STARTING = frozenset(
+    (
+        NOUNS["container"]["restart"],
+        NOUNS["container"]["run"],
+        NOUNS["container"]["start"],
+    )
+)
+"""The modules whose commands start a container, as soon as all goes well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from proa.engine.containers import Containers
-from proa.monitor.launch import Spawner, prepare
+from proa.engine.monitors import Monitors
 from proa.store.store import Store
 
 TYPE_CHECKING = False
@@ -26,17 +26,16 @@ class Engine:
 
     `root`: a directory, made where it is missing; by default /var/lib/proa, for an ordinary user
     ~/.local/share/proa. Any number of engines, in any number of processes, share a root.
-    `spawner`: keep a process at hand that forks monitors, for programs that start more than one
-    container; it ends with this one.
+    `monitors`: where the processes come from that stay with containers; by default a spawner is
+    kept at hand, which ends with this process.
     """
 
-    def __init__(self, root: str | None = None, *, spawner: bool = True) -> None:
+    def __init__(self, root: str | None = None, *, monitors: Monitors | None = None) -> None:
         self.store = Store.open(root or default_root())
         self.root = self.store.root
         self.containers = Containers(self)
         self._images: Images | None = None
-        self._keep_spawner = spawner
-        self._spawner: Spawner | None = None
+        self._monitors = monitors or Monitors(spawner=True)
 
     @property
     def images(self) -> Images:
@@ -49,17 +48,11 @@ class Engine:
 
     def prepare_monitor(self) -> Channel:
         """A process that waits for a container to run; closing the channel ends it."""
-        if not self._keep_spawner:
-            return prepare()
-        if self._spawner is None:
-            self._spawner = Spawner()
-        return self._spawner.prepare()
+        return self._monitors.prepare()
 
     def close(self) -> None:
         """Let go of what this object holds. Containers go on."""
-        if self._spawner is not None:
-            self._spawner.close()
-            self._spawner = None
+        self._monitors.close()
         self.store.database.close()
 
     def __enter__(self) -> Self:

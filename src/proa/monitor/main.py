@@ -11,7 +11,6 @@ import posix
 import sys
 
 from proa.lean.channel import Channel
-from proa.monitor.control import describe
 from proa.monitor.job import from_message
 from proa.monitor.supervise import Monitor
 
@@ -50,6 +49,8 @@ def _run(channel: Channel, message: dict[str, Any], descriptors: list[int]) -> N
         monitor = Monitor(from_message(message["job"]))
         monitor.run(channel, descriptors[0] if descriptors else None, message.get("attach") or {})
     except BaseException as error:
+        from proa.monitor.control import describe
+
         answer = describe(error)
         if answer["kind"] == "ProaError":
             _report(error)
@@ -58,6 +59,11 @@ def _run(channel: Channel, message: dict[str, Any], descriptors: list[int]) -> N
 
 def _fork(spawner: Channel, descriptor: int) -> None:
     """A monitor for one job, on a channel of its own; it is nobody's child soon."""
+    # what a monitor of its own imports while the container sets itself up
+    import proa.monitor.control
+    import proa.runtime.exec
+    import proa.store.store  # noqa: F401
+
     if posix.fork():
         posix.close(descriptor)
         return

@@ -8,7 +8,6 @@ import time
 from proa.errors import Conflict, ProaError
 from proa.lean import clock, json
 from proa.monitor import restart
-from proa.monitor.control import Control
 from proa.monitor.lock import MonitorLocks
 from proa.monitor.log import open_log
 from proa.monitor.loop import READ, Loop
@@ -16,16 +15,17 @@ from proa.monitor.stdio import Streams
 from proa.monitor.user import look_up
 from proa.runtime.container import Container, Stdio
 from proa.snapshot.choose import choose_snapshots
-from proa.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from proa.lean.channel import Channel
+    from proa.monitor.control import Control
     from proa.monitor.job import Job
     from proa.monitor.log import JsonLog, NoLog
     from proa.monitor.loop import Timer
+    from proa.store.store import Store
 
 LINGER = 600.0
 """Seconds that a monitor stays for a viewer who does not take the last output."""
@@ -67,7 +67,6 @@ class Monitor:
         except FileExistsError:
             pass
         try:
-            self._control = Control(self)
             self._log = open_log(
                 self.job.log_driver,
                 f"{self.directory}/{self.job.id}-json.log",
@@ -77,6 +76,7 @@ class Monitor:
         except BaseException:
             self._fail()
             raise
+        assert self._control is not None
         self._control.serve(starter)
         if attach.get("wait"):
             self._control.wait(starter, attach["wait"])
@@ -109,6 +109,7 @@ class Monitor:
                 stdio=stdio,
                 rootfs=rootfs,
                 run=True,
+                meanwhile=self._begun,
                 cache=f"{job.root}/cache",
             )
         finally:
@@ -120,9 +121,16 @@ class Monitor:
             self.attach(viewer, attach)
         streams.begin()
         self.loop.watch(self.container.pidfd, READ, self._exited)
+
+    def _begun(self, pid: int) -> None:
+        """The first process is being set up: get ready for those who will talk to us."""
+        if self._control is None:
+            from proa.monitor.control import Control
+
+            self._control = Control(self)
         self._record(
             status="running",
-            pid=self.container.pid,
+            pid=pid,
             started_at=clock.now(),
             exit_code=0,
             error="",
@@ -146,7 +154,7 @@ class Monitor:
 
     def _join_namespaces(self, spec: dict[str, Any]) -> None:
         """Fill in the paths of namespaces that belong to other containers."""
-        containers = Store.open(self.job.root).containers
+        containers = self._store().containers
         for kind, owner in (self.job.join or {}).items():
             row = containers.find(owner)
             pid = row.state.get("pid", 0)
@@ -245,7 +253,7 @@ class Monitor:
         self._locks.close()
 
     def _remove(self) -> None:
-        store = Store.open(self.job.root)
+        store = self._store()
         choose_snapshots(self.job.root).remove(self.directory)
         store.containers.delete(self.job.id)
 
@@ -259,15 +267,21 @@ class Monitor:
             self.loop.step()
         self.loop.cancel(late)
         # off everyone's path by now
-        Store.open(self.job.root).database.checkpoint_if_large()
+        self._store().database.checkpoint_if_large()
 
     def _record(self, **changes: Any) -> None:
         """Write what has changed to the container's row."""
-        containers = Store.open(self.job.root).containers
+        containers = self._store().containers
         if not self._state:
             self._state = dict(containers.find(self.job.id).state)
         self._state.update(changes)
         containers.set_state(self.job.id, self._state)
+
+    def _store(self) -> Store:
+        # imported late: the container is on its way by then
+        from proa.store.store import Store
+
+        return Store.open(self.job.root)
 
     def _tell(self, event: str, exit_code: int, error: str = "") -> None:
         if self._control is not None:

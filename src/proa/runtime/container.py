@@ -20,14 +20,15 @@ from proa.lean.channel import Channel, Short
 from proa.lean.record import record
 from proa.runtime import create, namespaces, state
 from proa.runtime import process as processes
-from proa.runtime.exec import Entry, ExecProcess, enter
 from proa.runtime.state import State
 from proa.runtime.steps import checked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
+
+    from proa.runtime.exec import ExecProcess
 
 _KILL = 9
 _FROM_CONTAINER = (
@@ -83,6 +84,7 @@ class Container:
         stdio: Stdio | None = None,
         rootfs: int | None = None,
         run: bool = False,
+        meanwhile: Callable[[int], None] | None = None,
         cache: str | None = None,
         systemd_cgroup: bool = False,
         pivot: bool = True,
@@ -93,7 +95,8 @@ class Container:
 
         `root`: where states are kept. `bundle`: what relative paths in the spec are relative to.
         `stdio`: None for this process's own. `rootfs`: a detached mount; None for the directory
-        that the spec names. `cache`: a directory for compiled seccomp filters.
+        that the spec names. `cache`: a directory for compiled seccomp filters. `meanwhile`: called
+        with the pid while the first process sets itself up; what is done there costs no time.
         The first process is a child of this one. Returns when it waits to be started, or with
         `run` when execve has succeeded. Raises the kinds of proa.errors, AlreadyExists and
         CommandNotFound among them; then nothing is left.
@@ -137,6 +140,7 @@ class Container:
                     cgroup=f"/proa/{id}",
                 ),
                 record_state=record_state,
+                meanwhile=meanwhile,
             )
         except BaseException:
             state.remove(directory)
@@ -278,6 +282,8 @@ class Container:
         The process is a child of this one. Raises Conflict where the container does not run,
         CommandNotFound, CommandNotExecutable, KernelError.
         """
+        from proa.runtime.exec import Entry, enter
+
         spec = self.spec
         first = spec.get("process") or {}
         if inherit:

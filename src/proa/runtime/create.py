@@ -91,8 +91,14 @@ def seccomp_filter(
     return None
 
 
-def make(request: Request, *, record_state: Callable[[int, Cgroup], None]) -> Born:
-    """Make the container. `record_state` is called once it has a pid, before its command runs.
+def make(
+    request: Request,
+    *,
+    record_state: Callable[[int, Cgroup], None],
+    meanwhile: Callable[[int], None] | None = None,
+) -> Born:
+    """Make the container. `record_state` is called once it has a pid, before its command runs;
+    `meanwhile` after that, when only the first process is still busy.
 
     Raises what went wrong, of the kinds of `proa.errors`; then nothing is left.
     """
@@ -142,6 +148,8 @@ def make(request: Request, *, record_state: Callable[[int, Cgroup], None]) -> Bo
             processes.set_limits(birth.execution, pid)
         if not birth.hooks:
             _answer(ours, {"pid": pid})
+        if meanwhile is not None:
+            meanwhile(pid)
         console = _follow(birth, ours, pid, descriptor)
         work.done()
     return Born(pid, descriptor, console, cgroup, tuple(warnings))
