@@ -8,9 +8,9 @@ from proa.image.changes import apply_changes
 from proa.image.mutate import append_layer, empty_image, with_defaults
 from proa.image.tag import target_reference
 from proa.image.unpack import add, new_layer
+from proa.image.work import Work
 from proa.lean import clock
 from proa.oci.platform import Platform
-from proa.store.collect import collect, collect_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,21 +38,15 @@ def import_rootfs(
     """
     target = None if reference is None else target_reference(reference)
     defaults = apply_changes({}, changes)
-    collect_abandoned(store)
-    complete = False
-    try:
-        with store.leases.take("import") as lease:
-            layer = new_layer(store, lease, stream)
-            history: Mapping[str, Any] = {
-                "created": clock.now(),
-                **({"created_by": created_by} if created_by else {}),
-                "comment": message or "Imported from -",
-            }
-            image = append_layer(empty_image(platform or Platform.host()), layer, history)
-            image = with_defaults(image, defaults)
-            record = add(store, lease, image, () if target is None else (target,))
-            complete = True
-            return record
-    finally:
-        if not complete:
-            collect(store)
+    with Work(store, "import") as work:
+        layer = new_layer(store, work.lease, stream)
+        history: Mapping[str, Any] = {
+            "created": clock.now(),
+            **({"created_by": created_by} if created_by else {}),
+            "comment": message or "Imported from -",
+        }
+        image = append_layer(empty_image(platform or Platform.host()), layer, history)
+        image = with_defaults(image, defaults)
+        record = add(store, work.lease, image, () if target is None else (target,))
+        work.done(leftovers=False)
+    return record

@@ -12,8 +12,8 @@ from proa.image import docker_archive, oci_layout
 from proa.image.files import DirectoryFiles, SpooledFiles, TarFiles
 from proa.image.reader import SNIFF, BinaryReader, decompressed
 from proa.image.unpack import add_all, explain
+from proa.image.work import Work
 from proa.snapshot.decompress import sniff
-from proa.store.collect import collect, collect_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,17 +73,13 @@ def load_images(
     `renamed` is called for each name that meant another image before, with that image's id.
     """
     told = _Told(progress, renamed)
-    collect_abandoned(store)
-    spooled = True
     try:
-        with store.leases.take("load") as lease:
-            loaded, spooled = _from(store, lease, source, platform, told)
+        with Work(store, "load") as work:
+            loaded, spooled = _from(store, work.lease, source, platform, told)
+            # of a stream, also what is in none of its images was stored
+            work.done(leftovers=spooled)
     except OSError as error:
         raise explain(error, store, "the archive") from error
-    finally:
-        # what was stored of an archive that turned out bad, or is in none of its images
-        if spooled:
-            collect(store)
     return loaded
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from proa.errors import InvalidArgument
 from proa.image.listing import list_images
+from proa.image.work import Work
 from proa.oci.reference import Reference
-from proa.store.collect import collect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,13 +40,13 @@ def prune(
     if not all:
         wanted["dangling"] = ["true"]
     events: list[dict[str, str]] = []
-    with store.database.transaction(durable=True):
-        for image in list_images(store, wanted):
-            # a reference filter would have narrowed them; these are all of the image's names
-            if store.containers.using(image.id):
-                continue
-            events += _remove(store, image)
-    found = collect(store)
+    with Work(store, "prune") as work:
+        with store.database.transaction(durable=True):
+            for image in list_images(store, wanted):
+                if not store.containers.using(image.id):
+                    events += _remove(store, image)
+    found = work.collected
+    assert found is not None
     events += [{"Deleted": diff_id} for diff_id in found.layers]
     return {"ImagesDeleted": events or None, "SpaceReclaimed": found.size}
 

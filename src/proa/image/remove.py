@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proa.errors import Conflict, ImageNotFound, InvalidArgument
+from proa.image.work import Work
 from proa.oci.digest import is_hex
 from proa.oci.reference import Reference
-from proa.store.collect import collect, collect_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,13 +37,13 @@ def remove(
     also where several repositories have it, or a container that does not run uses it. The
     layers of such a container stay. Raises ImageNotFound, AmbiguousName, Conflict.
     """
-    collect_abandoned(store)
-    with store.database.transaction(durable=True):
-        image = store.images.resolve(name)
-        events = _Removal(store, image, force, running).run(_named(image, name), name)
-        deleted = any("Deleted" in event for event in events)
-    if deleted:
-        events += [{"Deleted": diff_id} for diff_id in collect(store).layers]
+    with Work(store, "remove") as work:
+        with store.database.transaction(durable=True):
+            image = store.images.resolve(name)
+            events = _Removal(store, image, force, running).run(_named(image, name), name)
+        work.done(leftovers=any("Deleted" in event for event in events))
+    if work.collected is not None:
+        events += [{"Deleted": diff_id} for diff_id in work.collected.layers]
     return events
 
 
