@@ -226,6 +226,17 @@ class Images:
             locks.close()
 
 
+def open_images(store: Store) -> Images:
+    """The images of `store`, for this process's user."""
+    from proa.monitor.rootless import needed
+
+    if not needed():
+        return Images(store)
+    from proa.engine.outside import OutsideImages
+
+    return OutsideImages(store)
+
+
 class Image:
     """An image of an engine. It never changes; its names are as of when it was looked up."""
 
@@ -340,7 +351,7 @@ class Image:
 
     def remove(self, *, force: bool = False, no_prune: bool = False) -> None:
         """Remove it with all of its names. Raises as `Images.remove` does."""
-        Images(self._store).remove(self._record.id, force=force, no_prune=no_prune)
+        open_images(self._store).remove(self._record.id, force=force, no_prune=no_prune)
 
 
 def _platform(text: str | None) -> Platform | None:

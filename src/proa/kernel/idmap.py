@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posix
-from errno import EPERM
 
 from proa.errors import InvalidArgument, KernelError, Unsupported
 from proa.kernel.namespace import CLONE_NEWUSER, clone3
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
 Mapping_ = tuple[int, int, int]
 """(first id inside, first id outside, how many)"""
+
+_HELPER_DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")
+"""Where newuidmap and newgidmap are; the last one is NixOS's."""
 
 
 def from_oci(entries: Iterable[Mapping[str, Any]]) -> list[Mapping_]:
@@ -37,70 +39,112 @@ def write_maps(pid: int, uids: Sequence[Mapping_], gids: Sequence[Mapping_]) -> 
     more, newuidmap and newgidmap are asked, which allow what /etc/subuid and /etc/subgid grant.
     Raises KernelError, Unsupported where they are not installed.
     """
-    _write_map(pid, "uid_map", uids)
-    own = [(outside, size) for _, outside, size in gids] == [(posix.getegid(), 1)]
-    if own and posix.geteuid() != 0:
-        # user_namespaces(7): an unprivileged process must give up setgroups before it may
-        # write gid_map
-        try:
-            _write(f"/proc/{pid}/setgroups", "deny")
-        except OSError as error:
-            raise KernelError(f"cannot deny setgroups to process {pid}: {_why(error)}") from None
-    _write_map(pid, "gid_map", gids)
+    # the helpers take milliseconds each: side by side
+    helpers = [_write_map(pid, "uid_map", uids, _is_own(uids, posix.geteuid()))]
+    try:
+        own = _is_own(gids, posix.getegid())
+        if own and posix.geteuid() != 0:
+            # user_namespaces(7): an unprivileged process must give up setgroups before it may
+            # write gid_map
+            try:
+                _write(f"/proc/{pid}/setgroups", "deny")
+            except OSError as error:
+                raise KernelError(
+                    f"cannot deny setgroups to process {pid}: {_why(error)}"
+                ) from None
+        helpers.append(_write_map(pid, "gid_map", gids, own))
+    finally:
+        failed = [helper for helper in helpers if helper is not None and not helper.succeeded()]
+    if failed:
+        raise KernelError(failed[0].refusal())
 
 
 def user_namespace(uids: Sequence[Mapping_], gids: Sequence[Mapping_]) -> int:
     """A descriptor of a new user namespace with these mappings, which no process is in.
 
-    For idmapped mounts. Raises KernelError.
+    For idmapped mounts, and to be joined. The caller has one thread. Raises KernelError,
+    Unsupported as `write_maps` does, and OSError where the kernel allows no user namespace.
     """
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
-    pid, pidfd = clone3(CLONE_NEWUSER)
-    if pid == 0:
+    try:
+        pid, pidfd = clone3(CLONE_NEWUSER)
+        if pid == 0:
+            posix.close(writer)
+            posix.read(reader, 1)
+            posix._exit(0)
+    except BaseException:
         posix.close(writer)
-        posix.read(reader, 1)
-        posix._exit(0)
+        raise
+    finally:
+        posix.close(reader)
     try:
         posix.close(pidfd)
         write_maps(pid, uids, gids)
         return posix.open(f"/proc/{pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
     finally:
-        posix.close(reader)
         posix.close(writer)
         posix.waitpid(pid, 0)
 
 
-def _write_map(pid: int, name: str, mappings: Sequence[Mapping_]) -> None:
-    text = "".join(f"{inside} {outside} {size}\n" for inside, outside, size in mappings)
-    try:
-        # one write: the kernel takes a map only once, and as a whole
-        _write(f"/proc/{pid}/{name}", text)
-    except OSError as error:
-        if error.errno != EPERM or posix.geteuid() == 0:
+class _Helper:
+    """newuidmap or newgidmap at work."""
+
+    def __init__(self, program: str, pid: int, mappings: Sequence[Mapping_]) -> None:
+        self._program = program
+        self._ids = " ".join(str(number) for mapping in mappings for number in mapping)
+        path = find_helper(program)
+        if path is None:
+            raise Unsupported(
+                f"{program} is not installed: without it only your own id can be mapped; "
+                "install the package uidmap"
+            )
+        arguments = [program, str(pid), *self._ids.split()]
+        try:
+            self._pid = posix.posix_spawn(path, arguments, {})
+        except OSError as error:
+            raise KernelError(f"cannot execute {path}: {_why(error)}") from None
+
+    def succeeded(self) -> bool:
+        """Wait for its end."""
+        _, status = posix.waitpid(self._pid, 0)
+        return status == 0
+
+    def refusal(self) -> str:
+        """What it means that it failed."""
+        ranges = "/etc/subuid" if self._program == "newuidmap" else "/etc/subgid"
+        return f"{self._program} refused {self._ids}; see whether {ranges} grants these ids"
+
+
+def find_helper(program: str) -> str | None:
+    """The path of newuidmap or newgidmap; None where this machine has none.
+
+    Not by the caller's PATH: what comes first there is not always the one with the rights.
+    """
+    for directory in _HELPER_DIRECTORIES:
+        path = f"{directory}/{program}"
+        if posix.access(path, posix.X_OK):
+            return path
+    return None
+
+
+def _write_map(pid: int, name: str, mappings: Sequence[Mapping_], own: bool) -> _Helper | None:
+    """Write a map, or give the helper that is about to."""
+    if own or posix.geteuid() == 0:
+        text = "".join(f"{inside} {outside} {size}\n" for inside, outside, size in mappings)
+        try:
+            # one write: the kernel takes a map only once, and as a whole
+            _write(f"/proc/{pid}/{name}", text)
+        except OSError as error:
             raise KernelError(
                 f"cannot write {name} of process {pid}: {_why(error)}: {text.strip()!r}"
             ) from None
-        _ask_helper("newuidmap" if name == "uid_map" else "newgidmap", pid, mappings)
+        return None
+    return _Helper("newuidmap" if name == "uid_map" else "newgidmap", pid, mappings)
 
 
-def _ask_helper(program: str, pid: int, mappings: Sequence[Mapping_]) -> None:
-    """Run newuidmap or newgidmap."""
-    arguments = [program, str(pid)]
-    for mapping in mappings:
-        arguments += map(str, mapping)
-    try:
-        helper = posix.posix_spawnp(program, arguments, {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"})
-    except FileNotFoundError:
-        raise Unsupported(
-            f"{program} is not installed: without it only your own id can be mapped; "
-            "install the package uidmap"
-        ) from None
-    _, status = posix.waitpid(helper, 0)
-    if status != 0:
-        ranges = "/etc/subuid" if program == "newuidmap" else "/etc/subgid"
-        raise KernelError(
-            f"{program} refused {' '.join(arguments[2:])}; see whether {ranges} grants these ids"
-        )
+def _is_own(mappings: Sequence[Mapping_], id: int) -> bool:
+    """Whether `id` is all that is mapped."""
+    return [(outside, size) for _, outside, size in mappings] == [(id, 1)]
 
 
 def _write(path: str, text: str) -> None:

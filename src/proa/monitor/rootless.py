@@ -4,16 +4,16 @@ Nothing set-user-ID of ours is involved. newuidmap(1) and newgidmap(1) map the i
 /etc/subuid and /etc/subgid grant; where there are none, the user's own id becomes root's and is
 the only one there is. What is made in the namespace belongs, outside, to the user and the
 subordinate ids; any other process of ours enters a namespace with the same mapping and sees the
-same owners.
+same owners. So no process has to stay only to keep a namespace.
 """
 
 from __future__ import annotations
 
 import posix
 
-from proa.errors import KernelError, PermissionDenied
-from proa.kernel.idmap import write_maps
-from proa.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, unshare
+from proa.errors import KernelError, PermissionDenied, Unsupported
+from proa.kernel.idmap import find_helper, user_namespace
+from proa.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
 from proa.kernel.process import set_dumpable
 from proa.lean.record import record
 
@@ -21,7 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Ids = tuple[int, int, int]
 
-_HELPERS = ("/usr/bin/newuidmap", "/usr/bin/newgidmap")
+_HELPERS = ("newuidmap", "newgidmap")
+_SEE = "see 'proa system check'"
 
 
 @record
@@ -30,26 +31,31 @@ class Mappings:
 
     users: tuple[Ids, ...]
     groups: tuple[Ids, ...]
+    reason: str = ""
+    """why the user's own ids are the only ones; empty where there are others"""
 
     @property
     def single(self) -> bool:
-        """Whether the user's own id is the only one."""
-        return len(self.users) == 1
+        """Whether the user's own ids are the only ones."""
+        return bool(self.reason)
 
 
 def mappings() -> Mappings:
     """The mapping that this user can have."""
     uid, gid = posix.getuid(), posix.getgid()
-    users = granted("/etc/subuid", uid)
-    groups = granted("/etc/subgid", uid)
-    if not (users and groups and all(posix.access(path, posix.X_OK) for path in _HELPERS)):
-        return Mappings(((0, uid, 1),), ((0, gid, 1),))
-    return Mappings(_joined(uid, users), _joined(gid, groups))
+    users, groups = granted("/etc/subuid", uid), granted("/etc/subgid", uid)
+    if not users or not groups:
+        reason = f"{'/etc/subgid' if users else '/etc/subuid'} grants you no subordinate ids"
+    elif missing := [name for name in _HELPERS if find_helper(name) is None]:
+        reason = f"{missing[0]} is not installed"
+    else:
+        return Mappings(_joined(uid, users), _joined(gid, groups))
+    return Mappings(((0, uid, 1),), ((0, gid, 1),), reason)
 
 
 def granted(path: str, uid: int) -> list[tuple[int, int]]:
     """(first, count) of the ids that subuid(5) or subgid(5) grants to a user, by name or uid."""
-    names = {str(uid), _user_name(uid)}
+    names = {str(uid), user_name(uid)}
     found = []
     for line in _lines(path):
         owner, _, rest = line.partition(":")
@@ -73,46 +79,31 @@ def enter() -> None:
     if not needed():
         return
     wanted = mappings()
-    pid = posix.getpid()
-    ready, go = posix.pipe2(posix.O_CLOEXEC)
-    helper = posix.fork()
-    if helper == 0:
-        # stays outside: the mapping is written from there
-        posix.close(go)
-        posix._exit(_map_when_told(ready, pid, wanted))
-    posix.close(ready)
     try:
-        unshare(CLONE_NEWUSER)
+        namespace = user_namespace(wanted.users, wanted.groups)
+    except (KernelError, Unsupported) as error:
+        raise KernelError(f"cannot make a user namespace: {error}; {_SEE}") from None
     except OSError as error:
-        posix.close(go)
-        posix.waitpid(helper, 0)
         raise PermissionDenied(
             f"the kernel does not let an ordinary user make a user namespace ({error.strerror});"
-            " see 'proa system check'"
+            f" {_SEE}"
         ) from None
-    posix.write(go, b"x")
-    posix.close(go)
-    _, status = posix.waitpid(helper, 0)
-    if status:
-        raise KernelError(
-            "cannot map user ids into a user namespace; see 'proa system check' and /etc/subuid"
-        )
-    posix.setresgid(0, 0, 0)
-    posix.setresuid(0, 0, 0)
-    # changing ids made the process undumpable, and its own files in /proc root's of the machine
-    set_dumpable(True)
-    unshare(CLONE_NEWNS)
-
-
-def _map_when_told(ready: int, pid: int, wanted: Mappings) -> int:
-    if not posix.read(ready, 1):
-        return 1
     try:
-        write_maps(pid, wanted.users, wanted.groups)
-    except (KernelError, OSError) as error:
-        posix.write(2, f"proa: {error}\n".encode())
-        return 1
-    return 0
+        setns(namespace, CLONE_NEWUSER)
+        # real, effective and saved: what was the user's is root's now
+        posix.setresgid(0, 0, 0)
+        posix.setresuid(0, 0, 0)
+        # a change of ids makes a process undumpable, and its files in /proc the machine's root's
+        set_dumpable(True)
+        unshare(CLONE_NEWNS)
+    except OSError as error:
+        # AppArmor on Ubuntu lets a namespace be made, and nothing be done in it
+        raise PermissionDenied(
+            f"the kernel gives an ordinary user no rights in a user namespace ({error.strerror});"
+            f" {_SEE}"
+        ) from None
+    finally:
+        posix.close(namespace)
 
 
 def _joined(own: int, ranges: list[tuple[int, int]]) -> tuple[Ids, ...]:
@@ -125,7 +116,8 @@ def _joined(own: int, ranges: list[tuple[int, int]]) -> tuple[Ids, ...]:
     return tuple(found)
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of a user in /etc/passwd, or what the environment says; may be empty."""
     for line in _lines("/etc/passwd"):
         fields = line.split(":")
         if len(fields) > 2 and fields[2] == str(uid):

@@ -1,0 +1,179 @@
+"""The images of an ordinary user's engine, in a program that stays outside the user namespace.
+
+What makes or removes layers is done by a process inside, which is given the archive by a pipe;
+all else is as in `Images`. The functions at the end are what that process executes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from proa.engine.images import Image, Images
+from proa.monitor.inside import call
+from proa.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from proa.engine.images import Reader
+    from proa.oci.digest import Digest
+
+_CHUNK = 1 << 20
+_MODULE = "proa.engine.outside"
+
+
+class OutsideImages(Images):
+    """`Images` that has the user namespace do what needs it."""
+
+    def load(
+        self,
+        source: Reader | bytes | str,
+        *,
+        platform: str | None = None,
+        renamed: Callable[[str, Digest], None] = lambda _name, _id: None,
+    ) -> list[Image]:
+        """As `Images.load`."""
+        arguments: dict[str, Any] = {"platform": platform}
+        if isinstance(source, str):
+            arguments["path"] = os.path.abspath(source)
+            found = self._call("load", arguments, notify=lambda notice: renamed(*notice))
+        else:
+            found = self._call_with(
+                "load", arguments, source, notify=lambda notice: renamed(*notice)
+            )
+        return [self._image(id, tuple(tags)) for id, tags in found]
+
+    def import_(
+        self,
+        source: Reader | bytes,
+        reference: str | None = None,
+        *,
+        changes: Iterable[str] = (),
+        message: str = "",
+        platform: str | None = None,
+    ) -> Image:
+        """As `Images.import_`."""
+        arguments = {
+            "reference": reference,
+            "changes": list(changes),
+            "message": message,
+            "platform": platform,
+        }
+        return self._image(self._call_with("import_", arguments, source))
+
+    def bootstrap(self, name: str, *, progress: Callable[[str], None] = lambda _: None) -> Image:
+        """As `Images.bootstrap`."""
+        return self._image(self._call("bootstrap", {"name": name}, notify=progress))
+
+    def remove(
+        self, name: str, *, force: bool = False, no_prune: bool = False
+    ) -> list[dict[str, str]]:
+        """As `Images.remove`."""
+        del no_prune
+        done: list[dict[str, str]] = self._call("remove", {"name": name, "force": force})
+        return done
+
+    def prune(
+        self, *, all: bool = False, filters: Mapping[str, str | bool | Sequence[str]] | None = None
+    ) -> dict[str, Any]:
+        """As `Images.prune`."""
+        done: dict[str, Any] = self._call("prune", {"all": all, "filters": dict(filters or {})})
+        return done
+
+    def _image(self, id: str, tags: tuple[str, ...] | None = None) -> Image:
+        return Image(self._store, self._store.images.resolve(id), tags)
+
+    def _call(self, function: str, arguments: dict[str, Any], **more: Any) -> Any:
+        return call(f"{_MODULE}:{function}", {"root": self._store.root, **arguments}, **more)
+
+    def _call_with(
+        self, function: str, arguments: dict[str, Any], source: Reader | bytes, **more: Any
+    ) -> Any:
+        """As `_call`, with `source` as the descriptor of a pipe."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        pump = _Pump(source, writer)
+        try:
+            return self._call(function, arguments, descriptors=[reader], **more)
+        except Exception:
+            # an archive that ends too early may be one that could not be read further
+            if pump.failure is not None:
+                raise pump.failure from None
+            raise
+        finally:
+            # what it did not want to read has nowhere to go: the thread ends by itself
+            os.close(reader)
+
+
+class _Pump(threading.Thread):
+    """Copies an archive into a pipe, and closes it."""
+
+    def __init__(self, source: Reader | bytes, sink: int) -> None:
+        super().__init__(name="proa-archive", daemon=True)
+        self._source = source
+        self._sink = sink
+        self.failure: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        with open(self._sink, "wb", buffering=0) as sink:
+            try:
+                for piece in self._pieces():
+                    view = memoryview(piece)
+                    while view:
+                        view = view[sink.write(view) or 0 :]
+            except BrokenPipeError:
+                return  # it has read as much as it needed
+            except BaseException as error:
+                self.failure = error  # known before the pipe's end can be seen
+
+    def _pieces(self) -> Iterable[bytes]:
+        if isinstance(self._source, (bytes, bytearray, memoryview)):
+            yield bytes(self._source)
+            return
+        while piece := self._source.read(_CHUNK):
+            yield piece
+
+
+def load(
+    root: str,
+    platform: str | None,
+    notify: Callable[[Any], None],
+    path: str | None = None,
+    descriptors: Sequence[int] = (),
+) -> list[tuple[str, list[str]]]:
+    """Inside: load; id and names of each image."""
+
+    def renamed(name: str, former: Digest) -> None:
+        notify([name, str(former)])
+
+    images = Images(Store.open(root))
+    if path is not None:
+        found = images.load(path, platform=platform, renamed=renamed)
+    else:
+        with open(descriptors[0], "rb", buffering=0) as source:
+            found = images.load(source, platform=platform, renamed=renamed)
+    return [(str(image.id), image.tags) for image in found]
+
+
+def import_(root: str, descriptors: Sequence[int], **arguments: Any) -> str:
+    """Inside: import; the image's id."""
+    with open(descriptors[0], "rb", buffering=0) as source:
+        return str(Images(Store.open(root)).import_(source, **arguments).id)
+
+
+def bootstrap(root: str, name: str, notify: Callable[[Any], None]) -> str:
+    """Inside: bootstrap; the image's id."""
+    return str(Images(Store.open(root)).bootstrap(name, progress=notify).id)
+
+
+def remove(root: str, name: str, force: bool) -> list[dict[str, str]]:
+    """Inside: remove."""
+    return Images(Store.open(root)).remove(name, force=force)
+
+
+def prune(root: str, all: bool, filters: dict[str, Any]) -> dict[str, Any]:
+    """Inside: prune."""
+    return Images(Store.open(root)).prune(all=all, filters=filters)
