@@ -59,7 +59,8 @@ class Detached(Exception):
 class Attachment:
     """Copies between `ends` and `stream` until the process has ended.
 
-    `channel` brings the exit code: `{"exited": code}`. `resize` names the operation that tells
+    `channel` brings the exit code: `{"exited": code}`; with `remove` in it the monitor leaves the
+    removal of the container to `on_end`. `resize` names the operation that tells
     the monitor the terminal's size.
     """
 
@@ -73,6 +74,7 @@ class Attachment:
         sig_proxy: bool = False,
         detach_keys: str = DETACH_KEYS,
         resize: str = "resize",
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self._ends = ends
         self._stream = stream
@@ -82,6 +84,7 @@ class Attachment:
         self._keys = parse_detach_keys(detach_keys) if tty else b""
         self._typed = b""
         self._resize = resize
+        self._on_end = on_end
         self._received = b""
         self._waiting = bytearray()
         self._input_over = ends.stdin is None
@@ -184,6 +187,9 @@ class Attachment:
             self._result = message
             # the monitor may end now, and with it the channel, before we have read all output
             self._poll.unregister(self._channel.fileno())
+            if message.get("remove") and self._on_end is not None:
+                self._on_end()
+                self._channel.send({"op": "removed"})
             self._end_input()
             if message.get("error"):
                 self._output_over = True

@@ -149,6 +149,7 @@ class Container:
             tty=job.tty,
             sig_proxy=sig_proxy,
             detach_keys=DETACH_KEYS if detach_keys is None else detach_keys,
+            on_end=self._remove_ended,
         )
 
     def attach(
@@ -257,8 +258,15 @@ class Container:
                 self._request({"op": "stop", "signal": 9, "timeout": 0})
             except (Unavailable, Conflict):
                 pass  # it has just ended
+        self._remove_ended()
+
+    def _remove_ended(self) -> None:
         store = self._engine.store
-        store.containers.set_state(self.id, {**self._row.state, "status": "removing", "pid": 0})
+        try:
+            state = {**self._row.state, "status": "removing", "pid": 0}
+            store.containers.set_state(self.id, state)
+        except ContainerNotFound:
+            return  # someone else was faster
         choose_snapshots(store.root).remove(self.directory)
         store.containers.delete(self.id)
 

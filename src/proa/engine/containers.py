@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posix
+
 from proa.engine.container import Container
 from proa.engine.create import create
 from proa.engine.recover import settle
@@ -59,6 +61,10 @@ class Containers:
         """Make a container that does not run yet. Raises ImageNotFound, InvalidArgument …"""
         return Container(self._engine, create(self._engine.store, config))
 
+    def _create(self, config: ContainerConfig) -> Container:
+        """A container that this process starts at once."""
+        return Container(self._engine, create(self._engine.store, config, owner=posix.getpid()))
+
     if TYPE_CHECKING:
         # what is returned depends on `detach`
         @overload
@@ -112,7 +118,7 @@ class Containers:
         """Make a container and start it; `on_created` is called in between."""
         monitor = self._engine.prepare_monitor()
         try:
-            container = self.create(config)
+            container = self._create(config)
             if on_created is not None:
                 on_created(container)
             self._start(container, lambda: container.start(monitor=monitor))
@@ -152,7 +158,7 @@ class Containers:
         # the monitor's interpreter starts up while we look for the image
         monitor = self._engine.prepare_monitor()
         try:
-            container = self.create(config)
+            container = self._create(config)
             if on_created is not None:
                 on_created(container)
             return self._start(

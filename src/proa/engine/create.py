@@ -29,9 +29,11 @@ _DEFAULT_HOSTS = (
 )
 
 
-def create(store: Store, config: ContainerConfig) -> ContainerRow:
+def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> ContainerRow:
     """Make the container that `config` describes; nothing of it runs yet.
 
+    `owner`: the process that is about to start it. Should that die before, the container is
+    put in order by whoever sees it next; 0: it waits for whoever starts it.
     Raises ImageNotFound, InvalidArgument, AlreadyExists for a name that is taken, NoSpace.
     """
     spec.check_modes(config)
@@ -64,7 +66,7 @@ def create(store: Store, config: ContainerConfig) -> ContainerRow:
                 "process": process.to_json(resolved),
                 "hostname": identity.hostname,
             },
-            state={"status": "created", "owner": posix.getpid() if config.auto_remove else 0},
+            state={"status": "created", "owner": owner},
         )
         return _insert(store, row)
     except BaseException:

@@ -11,6 +11,8 @@ from proa.snapshot.choose import choose_snapshots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from proa.store.containers import ContainerRow
     from proa.store.store import Store
 
@@ -32,41 +34,53 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
         return row
     if status == "created":
         owner = int(row.state.get("owner", 0))
-        if owner and not _lives(owner):
-            return _remove(store, row)
-        return row
-    if status == "removing":
+        if not owner or _lives(owner):
+            return row
+        # it may have been started, and its monitor killed, before the database was told
+        started = _kill(store, row)
+        if not (started or row.config["request"].get("auto_remove")):
+            return _with_state(store, row, {"owner": 0})
+    elif status == "removing":
         return _remove(store, row)
-    if status not in ("running", "paused", "restarting"):
+    elif status in ("running", "paused", "restarting"):
+        _kill(store, row)
+    else:
         return row
-    _kill(store, row)
     if row.config["request"].get("auto_remove"):
         return _remove(store, row)
-    state = {
-        **row.state,
+    lost = {
         "status": "exited",
+        "owner": 0,
         "pid": 0,
         "exit_code": 137,
         "error": LOST,
         "finished_at": clock.now(),
     }
+    return _with_state(store, row, lost)
+
+
+def _with_state(store: Store, row: ContainerRow, changes: dict[str, Any]) -> ContainerRow:
+    state = {**row.state, **changes}
     store.containers.set_state(row.id, state)
     return replace(row, state=state)
 
 
-def _kill(store: Store, row: ContainerRow) -> None:
+def _kill(store: Store, row: ContainerRow) -> bool:
+    """End what still runs of it; whether there was anything."""
     from proa.runtime.container import Container
 
+    found = True
     try:
         Container.load(row.id, store.path("run", "oci")).delete(force=True)
     except (ProaError, OSError):
-        pass  # it never came so far, or the machine was started anew
+        found = False  # it never came so far, or the machine was started anew
     directory = store.path("run", row.id)
     for remove, path in ((posix.unlink, f"{directory}/monitor.sock"), (posix.rmdir, directory)):
         try:
             remove(path)
         except OSError:
             continue
+    return found
 
 
 def _remove(store: Store, row: ContainerRow) -> ContainerRow:

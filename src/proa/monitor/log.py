@@ -64,13 +64,27 @@ class JsonLog:
             return
         tail = f',"stream":"{stream}","time":"{clock.now()}"}}\n'
         quote = json.quote
-        text = "".join(
-            [f'{{"log":{quote(record.decode("utf-8", "replace"))}{tail}' for record in records]
-        ).encode()
-        if self._max_size > 0 and self._size and self._size + len(text) > self._max_size:
-            self._rotate()
+        entries = [
+            f'{{"log":{quote(record.decode("utf-8", "replace"))}{tail}'.encode()
+            for record in records
+        ]
+        if self._max_size <= 0 or self._size + sum(map(len, entries)) <= self._max_size:
+            self._store(b"".join(entries))
+            return
+        batch: list[bytes] = []
+        room = self._max_size - self._size
+        for entry in entries:
+            if len(entry) > room and (batch or self._size):
+                self._store(b"".join(batch))
+                self._rotate()
+                batch, room = [], self._max_size - self._size
+            batch.append(entry)
+            room -= len(entry)
+        self._store(b"".join(batch))
+
+    def _store(self, data: bytes) -> None:
         try:
-            self._size += posix.write(self._descriptor, text)
+            self._size += posix.write(self._descriptor, data)
         except OSError:
             # A full disk loses the log's next lines. The container is not harmed.
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posix
+import select
 import time
 
 from proa.errors import Conflict, ProaError
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 LINGER = 600.0
 """Seconds that a monitor stays for a viewer who does not take the last output."""
+_PATIENCE = 5.0
+"""Seconds that whoever waits for the end has to remove the container."""
+_HASTE = 0.005
+"""Seconds that a container may run before the database is told: who is attached from its first
+byte on waits for its end, and many are over by then."""
 
 
 class Monitor:
@@ -49,6 +55,12 @@ class Monitor:
         self._state: dict[str, Any] = {}
         self._restart_timer: Timer | None = None
         self._kill_timer: Timer | None = None
+        self._record_timer: Timer | None = None
+        self._unrecorded: dict[str, Any] = {}
+        """of the container's state, what the database has not been told yet"""
+        self._attached = False
+        """whoever started the container waits for its end, and has the store at hand"""
+        self._starter: Channel | None = None
         self._delay = 0.0
         self._began = 0.0
         self._ended = False
@@ -60,6 +72,8 @@ class Monitor:
 
         `viewer`: a byte stream to attach from the first byte on, as `attach` says.
         """
+        self._attached = viewer is not None and bool(attach.get("wait"))
+        self._starter = starter
         if not self._locks.acquire(self.job.row):
             raise Conflict(f"container {self.job.id[:12]} is running already")
         try:
@@ -80,7 +94,7 @@ class Monitor:
         self._control.serve(starter)
         if attach.get("wait"):
             self._control.wait(starter, attach["wait"])
-        starter.send({"started": self._state["pid"]})
+        starter.send({"started": self.running().pid})
         while not self._ended:
             self.loop.step()
         self._linger()
@@ -128,14 +142,21 @@ class Monitor:
             from proa.monitor.control import Control
 
             self._control = Control(self)
-        self._record(
-            status="running",
-            pid=pid,
-            started_at=clock.now(),
-            exit_code=0,
-            error="",
-            oom_killed=False,
-        )
+        running = {
+            "status": "running",
+            "pid": pid,
+            "started_at": clock.now(),
+            "exit_code": 0,
+            "error": "",
+            "oom_killed": False,
+            "owner": 0,
+        }
+        if not self._attached:
+            self._record(**running)
+            return
+
+        self._unrecorded = running
+        self._record_timer = self.loop.after(_HASTE, self._record)
 
     def _log_of(self) -> JsonLog | NoLog:
         assert self._log is not None
@@ -177,6 +198,7 @@ class Monitor:
         assert container is not None and streams is not None
         self.loop.forget(container.pidfd)
         self.loop.cancel(self._kill_timer)
+        self.loop.cancel(self._record_timer)
         self._kill_timer = None
         exit_code = reap(container.pid)
         out_of_memory = exit_code == 137 and container.was_out_of_memory()
@@ -207,6 +229,7 @@ class Monitor:
 
     def _restart(self) -> None:
         self._restart_timer = None
+        self._attached = False
         count = int(self._state.get("restart_count", 0)) + 1
         self._state["restart_count"] = count
         try:
@@ -222,8 +245,10 @@ class Monitor:
         """The container has ended for good: record it or remove it, and tell everyone."""
         if self._log is not None:
             self._log.close()
+        exited = {"exited": int(finished["exit_code"]), "error": finished.get("error", "")}
         if self.job.auto_remove:
-            self._remove()
+            if not self._is_removed_by_starter(exited):
+                self._remove()
         else:
             self._record(status="exited", **finished)
         self._leave()
@@ -252,6 +277,29 @@ class Monitor:
                 continue
         self._locks.close()
 
+    def _is_removed_by_starter(self, exited: dict[str, Any]) -> bool:
+        """Let the one who waits for the end remove the container; whether that was done.
+
+        It has all that is needed in memory, which this process has yet to import.
+        """
+        starter = self._starter
+        if not self._attached or starter is None or starter.fileno() < 0:
+            return False
+        self._leave()
+        poll = select.poll()
+        poll.register(starter.fileno(), select.POLLIN)
+        try:
+            starter.send({**exited, "remove": True})
+            while poll.poll(_PATIENCE * 1000):
+                received = starter.receive()
+                if received is None:
+                    return False
+                if received[0].get("op") == "removed":
+                    return True
+        except (ProaError, OSError):
+            pass
+        return False
+
     def _remove(self) -> None:
         store = self._store()
         choose_snapshots(self.job.root).remove(self.directory)
@@ -274,6 +322,8 @@ class Monitor:
         containers = self._store().containers
         if not self._state:
             self._state = dict(containers.find(self.job.id).state)
+        self._state.update(self._unrecorded)
+        self._unrecorded = {}
         self._state.update(changes)
         containers.set_state(self.job.id, self._state)
 

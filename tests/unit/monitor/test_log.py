@@ -113,3 +113,14 @@ def test_what_there_is_not_is_refused_by_name(driver: str, options: dict[str, st
     with pytest.raises(InvalidArgument) as caught:
         parse_options(driver, options)
     assert (next(iter(options), driver)) in str(caught.value)
+
+
+def test_one_large_chunk_is_spread_over_files(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = open_log(path, max_size=1000, max_files=2)
+    log.write("stdout", b"".join(b"number %d\n" % number for number in range(100)))
+    log.close()
+
+    assert path.stat().st_size <= 1000
+    assert (tmp_path / "log.1").stat().st_size <= 1000
+    assert records(path)[-1]["log"] == "number 99\n"
