@@ -12,9 +12,9 @@ import select
 import termios
 
 from proa.errors import InvalidArgument, Unavailable
+from proa.lean.channel import checked
 from proa.lean.record import record
-from proa.monitor.launch import checked
-from proa.monitor.viewer import HEADER
+from proa.monitor.frames import HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -215,3 +215,13 @@ def _part(kind: type | None, value: Any) -> Any:
     if kind is not None and isinstance(value, dict):
         return kind(**{name: _part(None, item) for name, item in value.items()})
     return value
+
+
+def joined(config: ContainerConfig) -> dict[str, str]:
+    """Namespace type → name of the container whose namespace is to be joined."""
+    modes = {"network": config.network_mode, "pid": config.pid_mode, "ipc": config.ipc_mode}
+    return {
+        kind: mode.partition(":")[2]
+        for kind, mode in modes.items()
+        if mode.startswith("container:")
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proa.engine import config as configs
-from proa.engine import process, signals, spec
+from proa.engine import process, signals
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
 from proa.errors import (
     CommandNotExecutable,
@@ -13,12 +13,9 @@ from proa.errors import (
     ProaError,
     Unavailable,
 )
-from proa.lean.channel import connect, stream_pair
-from proa.monitor import launch
-from proa.monitor.control import SOCKET
-from proa.monitor.job import Job
+from proa.lean.channel import checked, connect, stream_pair
+from proa.monitor.job import SOCKET, Job
 from proa.monitor.lock import MonitorLocks
-from proa.snapshot.choose import choose_snapshots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,11 +115,13 @@ class Container:
 
         Raises CommandNotFound, CommandNotExecutable, KernelError …
         """
+        from proa.monitor.launch import start
+
         if self.status in _LIVE:
             return
         channel = monitor or self._engine.prepare_monitor()
         try:
-            launch.start(channel, self._job())
+            start(channel, self._job())
         finally:
             if monitor is None:
                 channel.close()
@@ -136,10 +135,12 @@ class Container:
         detach_keys: str | None = None,
     ) -> Attachment:
         """Start it with a client attached from the first byte on; `run()` the result."""
+        from proa.monitor.launch import start
+
         job = self._job()
         ours, theirs = stream_pair()
         try:
-            launch.start(monitor, job, stream=theirs.fileno(), attach=_attach(ends, wait=True))
+            start(monitor, job, stream=theirs.fileno(), attach=_attach(ends, wait=True))
         finally:
             theirs.close()
         return Attachment(
@@ -164,7 +165,7 @@ class Container:
         ours, theirs = stream_pair()
         attaching = self._connect()
         try:
-            launch.checked(attaching.request({"op": "attach", **_attach(ends)}, [theirs.fileno()]))
+            checked(attaching.request({"op": "attach", **_attach(ends)}, [theirs.fileno()]))
         finally:
             theirs.close()
             attaching.close()
@@ -261,6 +262,8 @@ class Container:
         self._remove_ended()
 
     def _remove_ended(self) -> None:
+        from proa.snapshot.choose import choose_snapshots
+
         store = self._engine.store
         try:
             state = {**self._row.state, "status": "removing", "pid": 0}
@@ -346,7 +349,7 @@ class Container:
             stop_timeout=STOP_TIMEOUT if config.stop_timeout is None else config.stop_timeout,
             user=resolved.user,
             groups_add=config.groups_add,
-            join=spec.joined(config) or None,
+            join=configs.joined(config) or None,
             restart=config.restart.name,
             restart_maximum=config.restart.maximum_retry_count,
             auto_remove=config.auto_remove,
@@ -372,7 +375,7 @@ class Container:
     def _request(self, message: dict[str, Any]) -> dict[str, Any]:
         channel = self._connect()
         try:
-            return launch.checked(channel.request(message))
+            return checked(channel.request(message))
         finally:
             channel.close()
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import posix
 
 from proa.engine.container import Container
-from proa.engine.create import create
-from proa.engine.recover import settle
 from proa.errors import ProaError
 from proa.lean.record import record, replace
 from proa.monitor.lock import MonitorLocks
@@ -59,10 +57,14 @@ class Containers:
 
     def create(self, config: ContainerConfig) -> Container:
         """Make a container that does not run yet. Raises ImageNotFound, InvalidArgument …"""
+        from proa.engine.create import create
+
         return Container(self._engine, create(self._engine.store, config))
 
     def _create(self, config: ContainerConfig) -> Container:
         """A container that this process starts at once."""
+        from proa.engine.create import create
+
         return Container(self._engine, create(self._engine.store, config, owner=posix.getpid()))
 
     if TYPE_CHECKING:
@@ -207,6 +209,8 @@ class Containers:
             self._locks = MonitorLocks(self._engine.root)
         if self._locks.holder(row.row):
             return row
+        from proa.engine.recover import settle
+
         return settle(self._engine.store, row)
 
     def _start(self, container: Container, start: Callable[[], T]) -> T:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
 from proa.engine.process import merge_environment
 from proa.lean import json
-from proa.lean.channel import stream_pair
+from proa.lean.channel import checked, stream_pair
 from proa.lean.record import record
-from proa.monitor import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -
         "stderr": ends.stderr is not None,
     }
     try:
-        launch.checked(channel.request(message, [theirs.fileno()]))
+        checked(channel.request(message, [theirs.fileno()]))
     finally:
         theirs.close()
     return Attachment(
@@ -68,7 +67,7 @@ def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -
 def start_detached(channel: Channel, row: ContainerRow, wanted: ExecConfig) -> int:
     """Start the process and hang up; its pid on the host."""
     try:
-        return int(launch.checked(channel.request(_message(row, wanted)))["started"])
+        return int(checked(channel.request(_message(row, wanted)))["started"])
     finally:
         channel.close()
 

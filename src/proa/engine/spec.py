@@ -98,16 +98,6 @@ def cgroup_path(config: ContainerConfig, id: str) -> str:
     return f"{parent.rstrip('/')}/{id}"
 
 
-def joined(config: ContainerConfig) -> dict[str, str]:
-    """Namespace type → name of the container whose namespace is to be joined."""
-    modes = {"network": config.network_mode, "pid": config.pid_mode, "ipc": config.ipc_mode}
-    return {
-        kind: mode.partition(":")[2]
-        for kind, mode in modes.items()
-        if mode.startswith("container:")
-    }
-
-
 def check_modes(config: ContainerConfig) -> None:
     """Refuse what contradicts itself. Raises InvalidArgument."""
     if config.uts_mode == "host" and config.hostname:

@@ -10,7 +10,8 @@ import _socket
 import posix
 import struct
 
-from proa.errors import Unavailable
+from proa import errors
+from proa.errors import ProaError, Unavailable
 from proa.lean import json
 
 TYPE_CHECKING = False
@@ -149,6 +150,14 @@ class Channel:
         if answer is None:
             raise Unavailable("the container's monitor went away before it answered")
         return answer[0]
+
+
+def checked(message: dict[str, Any]) -> dict[str, Any]:
+    """The message, unless it stands for an error: that is raised, as the kind it was."""
+    if message.get("error"):
+        kind = getattr(errors, str(message.get("kind")), ProaError)
+        raise kind(message["error"])
+    return message
 
 
 class Short:

@@ -6,6 +6,7 @@ import posix
 
 from proa.errors import ProaError, Unavailable
 from proa.lean.channel import accept, listen
+from proa.monitor.job import SOCKET
 from proa.monitor.loop import READ
 from proa.monitor.stdio import set_terminal_size
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from proa.monitor.execs import Exec
     from proa.monitor.supervise import Monitor
 
-SOCKET = "monitor.sock"
 PROTOCOL = 1
 
 

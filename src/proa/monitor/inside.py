@@ -11,8 +11,7 @@ import posix
 import sys
 
 from proa.errors import Unavailable
-from proa.lean.channel import Channel, pair
-from proa.monitor.launch import checked
+from proa.lean.channel import Channel, checked, pair
 from proa.monitor.rootless import enter
 from proa.runtime import interpreter
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+SOCKET = "monitor.sock"
+"""In run/<id> of the engine's root: where a monitor listens."""
+
+
 @record
 class Job:
     """One start of a container. The OCI spec lies in the bundle, `containers/<id>/config.json`."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import posix
 
-from proa import errors
-from proa.errors import ProaError, Unavailable
-from proa.lean.channel import Channel, pair
+from proa.errors import Unavailable
+from proa.lean.channel import Channel, checked, pair
 from proa.monitor.job import to_message
 from proa.runtime import interpreter
 
@@ -72,14 +71,6 @@ def start(
     if answer is None:
         raise Unavailable(f"the monitor of container {job.id[:12]} died while it started it")
     return int(checked(answer[0])["started"])
-
-
-def checked(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, unless it is an error: that is raised, as the kind it was."""
-    if answer.get("error"):
-        kind = getattr(errors, str(answer.get("kind")), ProaError)
-        raise kind(answer["error"])
-    return answer
 
 
 def reap_ended() -> None:

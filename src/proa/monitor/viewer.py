@@ -8,9 +8,9 @@ it is raw, and so is input in both cases.
 from __future__ import annotations
 
 import posix
-import struct
 
 from proa.monitor.backlog import Backlog
+from proa.monitor.frames import HEADER, STREAMS
 from proa.monitor.loop import READ, WRITE
 
 TYPE_CHECKING = False
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from proa.monitor.loop import Loop
 
-HEADER = struct.Struct(">BxxxI")
-STREAMS = {"stdout": 1, "stderr": 2}
 _CHUNK = 64 * 1024
 
 

@@ -16,12 +16,11 @@ from proa.errors import Conflict, KernelError, NotFound, ProaError
 from proa.kernel import pidfd, process
 from proa.kernel.cgroup import Cgroup
 from proa.lean import clock, json
-from proa.lean.channel import Channel, Short
+from proa.lean.channel import Channel, Short, checked
 from proa.lean.record import record
 from proa.runtime import create, namespaces, state
 from proa.runtime import process as processes
 from proa.runtime.state import State
-from proa.runtime.steps import checked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from proa.kernel import mount, pidfd, process
 from proa.kernel.cgroup import discover, open_manager
 from proa.kernel.namespace import CLONE_PARENT, clone3
 from proa.kernel.path import AT_FDCWD, AT_RECURSIVE
-from proa.lean.channel import Channel, pair
+from proa.lean.channel import Channel, checked, pair
 from proa.lean.record import record, replace
 from proa.runtime import namespaces
 from proa.runtime import process as processes
 from proa.runtime.defaults import DEFAULT_SECCOMP
 from proa.runtime.init import PROPAGATION, Birth, Handed, be_born
 from proa.runtime.rootfs import plan_rootfs
-from proa.runtime.steps import Steps, checked
+from proa.runtime.steps import Steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

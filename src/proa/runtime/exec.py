@@ -9,7 +9,7 @@ from proa.errors import Conflict, KernelError
 from proa.kernel import namespace, pidfd, process
 from proa.kernel.cgroup.manager import join as join_cgroup
 from proa.kernel.namespace import CLONE_NEWNS, CLONE_NEWPID, CLONE_PARENT, clone3, setns
-from proa.lean.channel import pair
+from proa.lean.channel import checked, pair
 from proa.lean.record import record
 from proa.runtime.process import (
     close_others,
@@ -19,7 +19,7 @@ from proa.runtime.process import (
     set_oom_score,
     set_stdio,
 )
-from proa.runtime.steps import Steps, checked
+from proa.runtime.steps import Steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

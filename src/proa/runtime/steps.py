@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posix
 
-from proa import errors
 from proa.errors import KernelError, ProaError
 
 TYPE_CHECKING = False
@@ -71,11 +70,3 @@ def describe(error: BaseException, step: object) -> dict[str, Any]:
         "error": f"cannot {step}: {type(error).__name__}: {error}{place}",
         "kind": KernelError.__name__,
     }
-
-
-def checked(message: dict[str, Any]) -> dict[str, Any]:
-    """The message, unless it is an error: that is raised, as the kind it was."""
-    if "error" in message:
-        kind = getattr(errors, str(message.get("kind")), KernelError)
-        raise kind(message["error"])
-    return message

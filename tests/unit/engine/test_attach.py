@@ -8,7 +8,7 @@ import pytest
 from proa.engine.attach import Attachment, Detached, Ends, parse_detach_keys
 from proa.errors import InvalidArgument
 from proa.lean.channel import pair, stream_pair
-from proa.monitor.viewer import HEADER
+from proa.monitor.frames import HEADER
 
 
 def test_detach_keys() -> None:
