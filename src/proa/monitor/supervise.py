@@ -6,12 +6,13 @@ import posix
 import select
 import time
 
-from proa.errors import Conflict, ProaError
+from proa.errors import Conflict, ProaError, Unavailable
 from proa.lean import clock, json
 from proa.monitor import restart
 from proa.monitor.lock import MonitorLocks
 from proa.monitor.log import open_log
 from proa.monitor.loop import READ, Loop
+from proa.monitor.recorder import Recorder
 from proa.monitor.stdio import Streams
 from proa.monitor.user import look_up
 from proa.runtime.container import Container, Stdio
@@ -19,6 +20,7 @@ from proa.snapshot.choose import choose_snapshots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from proa.lean.channel import Channel
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
     from proa.monitor.job import Job
     from proa.monitor.log import JsonLog, NoLog
     from proa.monitor.loop import Timer
-    from proa.store.store import Store
 
 LINGER = 600.0
 """Seconds that a monitor stays for a viewer who does not take the last output."""
 _PATIENCE = 5.0
 """Seconds that whoever waits for the end has to remove the container."""
+_AGAIN = 1.0
+"""Seconds until the database is told once more what it could not take."""
 _HASTE = 0.005
 """Seconds that a container may run before the database is told: who is attached from its first
 byte on waits for its end, and many are over by then."""
@@ -53,6 +56,9 @@ class Monitor:
         self._control: Control | None = None
         self._log: JsonLog | NoLog | None = None
         self._state: dict[str, Any] = {}
+        """of the container, as far as this monitor has changed it"""
+        self._restarts = job.restart_count
+        self._recorder = Recorder(job.root, job.id)
         self._restart_timer: Timer | None = None
         self._kill_timer: Timer | None = None
         self._record_timer: Timer | None = None
@@ -126,6 +132,8 @@ class Monitor:
                 meanwhile=self._begun,
                 cache=f"{job.root}/cache",
             )
+            # whoever is told of the start finds it in the database
+            self._recorder.finish()
         finally:
             posix.close(rootfs)
         self._began = time.monotonic()
@@ -150,9 +158,11 @@ class Monitor:
             "error": "",
             "oom_killed": False,
             "owner": 0,
+            "restart_count": self._restarts,
         }
+        self._state.update(running)
         if not self._attached:
-            self._record(**running)
+            self._recorder.begin(running)
             return
 
         self._unrecorded = running
@@ -175,7 +185,9 @@ class Monitor:
 
     def _join_namespaces(self, spec: dict[str, Any]) -> None:
         """Fill in the paths of namespaces that belong to other containers."""
-        containers = self._store().containers
+        from proa.store.store import Store
+
+        containers = Store.open(self.job.root).containers
         for kind, owner in (self.job.join or {}).items():
             row = containers.find(owner)
             pid = row.state.get("pid", 0)
@@ -210,7 +222,7 @@ class Monitor:
             self.job.restart,
             self.job.restart_maximum,
             exit_code,
-            int(self._state.get("restart_count", 0)),
+            self._restarts,
             self.stopped,
         )
         finished = {
@@ -230,8 +242,7 @@ class Monitor:
     def _restart(self) -> None:
         self._restart_timer = None
         self._attached = False
-        count = int(self._state.get("restart_count", 0)) + 1
-        self._state["restart_count"] = count
+        self._restarts += 1
         try:
             self._start(None, {})
         except ProaError as error:
@@ -245,18 +256,34 @@ class Monitor:
         """The container has ended for good: record it or remove it, and tell everyone."""
         if self._log is not None:
             self._log.close()
-        exited = {"exited": int(finished["exit_code"]), "error": finished.get("error", "")}
-        if self.job.auto_remove:
-            if not self._is_removed_by_starter(exited):
-                self._remove()
-        else:
-            self._record(status="exited", **finished)
+            self._log = None
+        exited = {"exited": int(finished["exit_code"]), "error": str(finished.get("error", ""))}
+        try:
+            if not self.job.auto_remove:
+                self._record(status="exited", **finished)
+            elif not self._is_removed_by_starter(exited):
+                self._recorder.remove(self.directory)
+        except Unavailable:
+            # a full disk, most likely: what the exit code was is not forgotten over that
+            self._attached = False
+            self._tell("all", **exited)
+            self.loop.after(_AGAIN, lambda: self._finish(finished))
+            return
         self._leave()
-        self._tell("all", int(finished["exit_code"]), finished.get("error", ""))
+        self._tell("all", **exited)
         self._ended = True
 
     def _fail(self) -> None:
         """It could not be started: leave nothing that runs."""
+        if self.container is not None:
+            self.container.kill(9)
+            reap(self.container.pid)
+            self.container.delete(force=True)
+        try:
+            self._recorder.finish()
+        except Unavailable:
+            pass  # what went wrong is being told already
+        self._recorder.rest()
         if self.streams is not None:
             self.streams.close()
         if self._log is not None:
@@ -277,7 +304,7 @@ class Monitor:
                 continue
         self._locks.close()
 
-    def _is_removed_by_starter(self, exited: dict[str, Any]) -> bool:
+    def _is_removed_by_starter(self, exited: Mapping[str, Any]) -> bool:
         """Let the one who waits for the end remove the container; whether that was done.
 
         It has all that is needed in memory, which this process has yet to import.
@@ -300,11 +327,6 @@ class Monitor:
             pass
         return False
 
-    def _remove(self) -> None:
-        store = self._store()
-        choose_snapshots(self.job.root).remove(self.directory)
-        store.containers.delete(self.job.id)
-
     def _linger(self) -> None:
         """Stay until every viewer has all of the output."""
         late = self.loop.after(LINGER, _nothing)
@@ -314,28 +336,18 @@ class Monitor:
                 break
             self.loop.step()
         self.loop.cancel(late)
-        # off everyone's path by now
-        self._store().database.checkpoint_if_large()
+        self._recorder.rest()
 
     def _record(self, **changes: Any) -> None:
         """Write what has changed to the container's row."""
-        containers = self._store().containers
-        if not self._state:
-            self._state = dict(containers.find(self.job.id).state)
-        self._state.update(self._unrecorded)
+        changes = {**self._unrecorded, **changes}
         self._unrecorded = {}
         self._state.update(changes)
-        containers.set_state(self.job.id, self._state)
+        self._recorder.write(changes)
 
-    def _store(self) -> Store:
-        # imported late: the container is on its way by then
-        from proa.store.store import Store
-
-        return Store.open(self.job.root)
-
-    def _tell(self, event: str, exit_code: int, error: str = "") -> None:
+    def _tell(self, event: str, exited: int, error: str = "") -> None:
         if self._control is not None:
-            self._control.tell_exit(event, exit_code, error)
+            self._control.tell_exit(event, exited, error)
 
     # -- what others ask for; see control
 
