@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from proa.monitor.launch import Spawner, prepare
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from proa.lean.channel import Channel
+    from proa.monitor.launch import Spawner
 
 
 class Monitors:
@@ -19,7 +18,7 @@ class Monitors:
     def __init__(self, *, spawner: bool = False, ahead: bool = False) -> None:
         self._keep_spawner = spawner
         self._spawner: Spawner | None = None
-        self._ahead = prepare() if ahead else None
+        self._ahead = self._start() if ahead else None
 
     def prepare(self) -> Channel:
         """A process that waits for its job; closing the channel ends it."""
@@ -27,8 +26,10 @@ class Monitors:
             channel, self._ahead = self._ahead, None
             return channel
         if not self._keep_spawner:
-            return prepare()
+            return self._start()
         if self._spawner is None:
+            from proa.monitor.launch import Spawner
+
             self._spawner = Spawner()
         return self._spawner.prepare()
 
@@ -40,3 +41,10 @@ class Monitors:
         if self._spawner is not None:
             self._spawner.close()
             self._spawner = None
+
+    @staticmethod
+    def _start() -> Channel:
+        # imported late: most commands start none
+        from proa.monitor.launch import prepare
+
+        return prepare()

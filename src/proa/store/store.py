@@ -7,14 +7,14 @@ import posix
 from proa.errors import InvalidArgument, NoSpace, PermissionDenied
 from proa.store.containers import Containers
 from proa.store.database import Database, create
-from proa.store.images import Images
-from proa.store.layers import Layers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
     from proa.store.blobs import Blobs
+    from proa.store.images import Images
+    from proa.store.layers import Layers
     from proa.store.leases import Leases
 
 _DIRECTORIES = (
@@ -31,9 +31,9 @@ class Store:
         """The store at the absolute path `root`, which exists; see `open`."""
         self.root = root
         self.database = Database(self.path("proa.db"))
-        self.images = Images(self.database)
         self.containers = Containers(self.database)
-        self.layers = Layers(self.database, self.path("layers"), self.path("run", "locks"))
+        self._images: Images | None = None
+        self._layers: Layers | None = None
         self._blobs: Blobs | None = None
 
     @classmethod
@@ -52,6 +52,24 @@ class Store:
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             _make(store)
         return store
+
+    @property
+    def images(self) -> Images:
+        """The images by reference and id."""
+        if self._images is None:
+            from proa.store.images import Images
+
+            self._images = Images(self.database)
+        return self._images
+
+    @property
+    def layers(self) -> Layers:
+        """The unpacked layers by diff ID."""
+        if self._layers is None:
+            from proa.store.layers import Layers
+
+            self._layers = Layers(self.database, self.path("layers"), self.path("run", "locks"))
+        return self._layers
 
     @property
     def blobs(self) -> Blobs:
