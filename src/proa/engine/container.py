@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proa.engine import config as configs
-from proa.engine import process, signals
+from proa.engine import process
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
 from proa.errors import (
     CommandNotExecutable,
@@ -13,6 +13,7 @@ from proa.errors import (
     ProaError,
     Unavailable,
 )
+from proa.kernel import signals
 from proa.lean.channel import checked, connect, stream_pair
 from proa.monitor.job import SOCKET, Job
 from proa.monitor.lock import MonitorLocks

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posix
 
 from proa.engine import config as configs
-from proa.engine import names, process, signals, spec
+from proa.engine import names, process, spec
 from proa.errors import AlreadyExists, InvalidArgument
+from proa.kernel import signals
 from proa.lean import json
 from proa.lean.record import replace
 from proa.monitor.log import parse_options

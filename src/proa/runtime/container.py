@@ -84,6 +84,7 @@ class Container:
         rootfs: int | None = None,
         run: bool = False,
         meanwhile: Callable[[int], None] | None = None,
+        keep_spec: bool = False,
         cache: str | None = None,
         systemd_cgroup: bool = False,
         pivot: bool = True,
@@ -94,8 +95,9 @@ class Container:
 
         `root`: where states are kept. `bundle`: what relative paths in the spec are relative to.
         `stdio`: None for this process's own. `rootfs`: a detached mount; None for the directory
-        that the spec names. `cache`: a directory for compiled seccomp filters. `meanwhile`: called
-        with the pid while the first process sets itself up; what is done there costs no time.
+        that the spec names. `keep_spec`: remember the spec as it is now. `cache`: a directory
+        for compiled seccomp filters. `meanwhile`: called with the pid while the first process
+        sets itself up; what is done there costs no time.
         The first process is a child of this one. Returns when it waits to be started, or with
         `run` when execve has succeeded. Raises the kinds of proa.errors, AlreadyExists and
         CommandNotFound among them; then nothing is left.
@@ -103,9 +105,10 @@ class Container:
         directory = state.reserve(root, id)
         listener = None
         try:
-            if not run:
+            if keep_spec or not run:
                 # exec needs it later, and a bundle may change
                 state.write(directory, state.SPEC, json.dumps(spec).encode())
+            if not run:
                 listener = _listen(directory)
             found: list[State] = []
 
@@ -118,6 +121,7 @@ class Container:
                         bundle=bundle,
                         created=clock.now(),
                         cgroups=cgroup.paths,
+                        owner="root" if posix.geteuid() == 0 else str(posix.geteuid()),
                     )
                 )
                 state.save(directory, found[0])
@@ -187,6 +191,11 @@ class Container:
     def created(self) -> str:
         """When it was made: RFC 3339."""
         return self._state.created
+
+    @property
+    def owner(self) -> str:
+        """The name of the user whose process made it, or the number."""
+        return self._state.owner
 
     @property
     def status(self) -> str:

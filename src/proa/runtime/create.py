@@ -181,7 +181,9 @@ def _birth(request: Request, spaces: Namespaces) -> Birth:
         raise InvalidArgument("linux.timeOffsets need a new time namespace in linux.namespaces")
     hooks = spec.get("hooks") or {}
     if hooks:
-        import proa.runtime.hooks  # noqa: F401 - where it cannot be found, nothing is begun
+        from proa.runtime.hooks import check as check_hooks
+
+        check_hooks(hooks)
     return Birth(
         id=request.id,
         namespaces=spaces,

@@ -7,6 +7,7 @@ would be the image's.
 
 from __future__ import annotations
 
+import _socket
 import posix
 import sys
 
@@ -15,6 +16,7 @@ from proa.kernel.cgroup.manager import join as join_cgroup
 from proa.kernel.interface import set_up
 from proa.kernel.namespace import CLONE_NEWCGROUP, setdomainname, sethostname, unshare
 from proa.kernel.path import AT_FDCWD, AT_RECURSIVE
+from proa.lean.channel import accept
 from proa.lean.record import record
 from proa.runtime import namespaces
 from proa.runtime.place import Place
@@ -92,7 +94,9 @@ def be_born(birth: Birth, handed: Handed, steps: Steps) -> Never:
         limits = not birth.limits_by_creator
     except BaseException as error:
         steps.fail(error)
-    wait = None if birth.run else _started(birth, handed, steps, pid)
+    wait = None
+    if not birth.run or birth.hooks.get("startContainer"):
+        wait = _started(birth, handed, steps, pid)
     execute(birth.execution, steps, limits=limits, wait=wait)
 
 
@@ -239,18 +243,16 @@ def _run_hooks(birth: Birth, kind: str, status: str, pid: int) -> None:
 
 def _started(birth: Birth, handed: Handed, steps: Steps, pid: int) -> Any:
     """Waits until someone connects to the socket; that is also who is told of failures then."""
-    if birth.hooks.get("startContainer"):
-        import proa.runtime.hooks  # noqa: F401 - later there is nothing to import from
 
     def wait() -> None:
-        from proa.lean.channel import Channel
-
-        listener = Channel.of_descriptor(handed.start)
-        steps.tell("created")
-        descriptor, _ = listener._socket._accept()  # type: ignore[attr-defined]
-        listener.close()
-        steps.channel.close()
-        steps.channel = Channel.of_descriptor(descriptor)
+        if handed.start >= 0:
+            kind = _socket.SOCK_SEQPACKET
+            listener = _socket.socket(_socket.AF_UNIX, kind, 0, fileno=handed.start)
+            steps.tell("created")
+            accepted = accept(listener)
+            listener.close()
+            steps.channel.close()
+            steps.channel = accepted
         steps.current = "run the hooks of startContainer"
         _run_hooks(birth, "startContainer", "created", pid)
 

@@ -35,8 +35,8 @@ def open_manager(
 
     `path`: absolute below the root of the hierarchies; relative below the cgroup of this process
     (version 2: beside it, because a cgroup with processes cannot have controllers below it);
-    None or empty: no cgroup, the container stays where its creator is. With `systemd`, in the
-    form `slice:prefix:name`: systemd is asked to make it, as a transient scope.
+    None or empty: no cgroup, the container stays where its creator is. `systemd`: the path has
+    the form `slice:prefix:name`, for a transient scope that systemd makes.
     `rootless`: the user may not be allowed to make cgroups; then nothing is applied, and said.
     `mountpoints`: where the hierarchies are; found out if None.
 
@@ -46,9 +46,12 @@ def open_manager(
     if not path:
         return _absent("the container has no cgroup of its own")
     if systemd:
-        from proa.kernel.cgroup.systemd import open_scope
+        from proa.errors import Unsupported
 
-        return open_scope(path, rootless=rootless, mountpoints=mountpoints)
+        raise Unsupported(
+            f"cgroup {path}: scopes of systemd are not supported yet; choose the cgroupfs driver"
+            " (podman --cgroup-manager=cgroupfs, dockerd --exec-opt native.cgroupdriver=cgroupfs)"
+        )
     if ".." in path.split("/") or "\0" in path or "\n" in path:
         raise InvalidArgument(f"cgroup path {path!r} leaves its hierarchy; take out '..'")
     where = discover() if mountpoints is None else mountpoints
