@@ -309,14 +309,14 @@ class Container:
         """Start a further process in it, with `ends` attached; `run()` the result."""
         from proa.engine.execute import start
 
-        self._require_running("execute a command in")
+        self._require_unfrozen("exec")
         return start(self._connect(), self._row, wanted, ends)
 
     def execute_detached(self, wanted: ExecConfig) -> int:
         """Start a further process in it and leave it alone; its pid on the host."""
         from proa.engine.execute import start_detached
 
-        self._require_running("execute a command in")
+        self._require_unfrozen("exec")
         return start_detached(self._connect(), self._row, wanted)
 
     def exec_run(self, command: str | list[str], **options: Any) -> ExecResult:
@@ -325,7 +325,7 @@ class Container:
         """
         from proa.engine.execute import run_captured
 
-        self._require_running("execute a command in")
+        self._require_unfrozen("exec")
         return run_captured(self, command, options)
 
     def port(self) -> dict[str, list[dict[str, str]]]:
@@ -363,6 +363,11 @@ class Container:
     def _require_running(self, deed: str) -> None:
         if self.status not in _LIVE:
             raise Conflict(f"cannot {deed} container {self.name}: it is not running")
+
+    def _require_unfrozen(self, deed: str) -> None:
+        self._require_running(f"{deed} in")
+        if self.status == "paused":
+            raise Conflict(f"container {self.name} is paused, unpause the container before {deed}")
 
     def _connect(self) -> Channel:
         locks = MonitorLocks(self._engine.root)

@@ -6,7 +6,7 @@ import posix
 
 from proa.engine import config as configs
 from proa.engine import names, process, spec
-from proa.errors import AlreadyExists, InvalidArgument
+from proa.errors import AlreadyExists, ImageNotFound, InvalidArgument
 from proa.kernel import signals
 from proa.lean import json
 from proa.lean.record import replace
@@ -16,6 +16,9 @@ from proa.store.containers import ContainerRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from proa.engine.config import ContainerConfig
     from proa.store.store import Store
 
@@ -44,6 +47,8 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     if config.name is not None:
         check_name(config.name)
     image = store.images.resolve(config.image)
+    if config.platform is not None:
+        _check_platform(config.image, config.platform, image.config)
     resolved = process.resolve(config, image.config)
     signals.parse(resolved.stop_signal)
     config = _resolve_joined(store, config)
@@ -73,6 +78,23 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     except BaseException:
         choose_snapshots(store.root).remove(directory)
         raise
+
+
+def _check_platform(name: str, wanted: str, image: Mapping[str, Any]) -> None:
+    """Refuse an image of another platform. Raises InvalidArgument, ImageNotFound."""
+    from proa.oci.platform import Platform
+
+    asked = Platform.parse(wanted)
+    actual = Platform.of(
+        str(image.get("os") or ""),
+        str(image.get("architecture") or ""),
+        str(image.get("variant") or ""),
+    )
+    if asked.choose((actual,)) is None:
+        raise ImageNotFound(
+            f"image {name} was found but does not provide the specified platform:"
+            f" wanted {asked}, actual {actual}; load it for that platform"
+        )
 
 
 def _insert(store: Store, row: ContainerRow) -> ContainerRow:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
-from proa.engine.process import merge_environment
+from proa.engine.process import PATH, merge_environment
+from proa.errors import InvalidArgument
 from proa.lean import json
 from proa.lean.channel import checked, stream_pair
 from proa.lean.record import record
@@ -106,7 +107,7 @@ def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:
     own = row.config["process"]
     environment = merge_environment(own["environment"], wanted.environment)
     names = {item.partition("=")[0] for item in environment}
-    defaults = [f"HOSTNAME={row.config['hostname']}"]
+    defaults = [PATH, f"HOSTNAME={row.config['hostname']}"]
     if wanted.tty:
         defaults.append("TERM=xterm")
     process: dict[str, Any] = {
@@ -118,13 +119,23 @@ def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:
         ],
         "cwd": wanted.working_dir or own["working_dir"],
     }
+    if wanted.privileged:
+        from proa.kernel.capability import bounding, to_names
+
+        everything = sorted(to_names(bounding()))
+        process["capabilities"] = {
+            "bounding": everything,
+            "effective": everything,
+            "permitted": everything,
+        }
+    if process["cwd"][:1] != "/":
+        raise InvalidArgument(f"the working directory '{process['cwd']}' must be an absolute path")
     return {
         "op": "exec",
         "process": process,
         "user": wanted.user or own["user"],
         "tty": wanted.tty,
         "stdin": wanted.stdin,
-        "privileged": wanted.privileged,
     }
 
 

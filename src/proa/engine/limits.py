@@ -77,13 +77,21 @@ def _memory(config: ContainerConfig) -> dict[str, Any]:
 
 def _cpu(config: ContainerConfig) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    if config.cpu_quota is not None and 0 < config.cpu_quota < 1000:
+        raise InvalidArgument("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if config.cpu_period and not 1000 <= config.cpu_period <= 1_000_000:
+        raise InvalidArgument(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
+    _check_set("CPUs", config.cpuset_cpus, "/sys/devices/system/cpu/online")
+    _check_set("memory nodes", config.cpuset_mems, "/sys/devices/system/node/online")
     if config.nano_cpus:
         if config.cpu_quota or config.cpu_period:
             raise InvalidArgument(
                 "conflicting options: --cpus cannot be used with --cpu-quota and --cpu-period"
             )
         available = len(posix.sched_getaffinity(0))
-        if config.nano_cpus > available * 1_000_000_000:
+        if config.nano_cpus < 10_000_000 or config.nano_cpus > available * 1_000_000_000:
             raise InvalidArgument(
                 f"range of CPUs is from 0.01 to {available}.00, as there are only {available}"
                 " CPUs available"
@@ -104,9 +112,45 @@ def _cpu(config: ContainerConfig) -> dict[str, Any]:
     return found
 
 
+def _check_set(what: str, wanted: str, online: str) -> None:
+    """Refuse a list such as `0-3,5` that is none, or that names what the machine has not."""
+    if not wanted:
+        return
+    numbers = _numbers_of(wanted)
+    if numbers is None:
+        raise InvalidArgument(f"invalid value {wanted} for a set of {what}: write it as 0-3 or 0,1")
+    try:
+        descriptor = posix.open(online, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return  # a kernel without NUMA does not tell
+    try:
+        available = posix.read(descriptor, 4096).decode().strip()
+    finally:
+        posix.close(descriptor)
+    there = _numbers_of(available)
+    if there is not None and not numbers <= there:
+        raise InvalidArgument(
+            f"requested {what} are not available - requested {wanted}, available: {available}"
+        )
+
+
+def _numbers_of(text: str) -> set[int] | None:
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            return None
+        low, high = int(first), int(last or first)
+        if low > high or high > 1 << 16:
+            return None
+        numbers.update(range(low, high + 1))
+    return numbers
+
+
 def _block(config: ContainerConfig) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if config.blkio_weight:
+        # Docker's range; blkio.bfq.weight of cgroup v1 has it too
         if not 10 <= config.blkio_weight <= 1000:
             raise InvalidArgument("range of blkio weight is from 10 to 1000")
         found["weight"] = config.blkio_weight

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from proa.engine.config import ContainerConfig, Mount
 
-INIT_PROGRAM = "/usr/bin/catatonit"
+INIT_PROGRAMS = (
+    "/usr/bin/catatonit",
+    "/usr/libexec/podman/catatonit",
+    "/usr/libexec/catatonit/catatonit",
+    "/usr/bin/docker-init",
+    "/usr/libexec/docker/docker-init",
+    "/usr/bin/tini-static",
+)
+"""Statically linked init programs that understand `-- COMMAND`, as distributions install them."""
 INIT_PATH = "/sbin/docker-init"
 SHM = "/dev/shm"  # noqa: S108 - the container's
 OWN_FILES = ("resolv.conf", "hostname", "hosts")
@@ -27,7 +35,7 @@ def build(config: ContainerConfig, directory: str) -> list[dict[str, Any]]:
     """
     taken = {_clean(mount.target) for mount in config.mounts}
     found = [mount for mount in _basic(config) if mount["destination"] not in taken]
-    found.extend(
+    further = [
         {
             "destination": f"/etc/{name}",
             "type": "bind",
@@ -36,20 +44,30 @@ def build(config: ContainerConfig, directory: str) -> list[dict[str, Any]]:
         }
         for name in OWN_FILES
         if f"/etc/{name}" not in taken
-    )
+    ]
     if config.init:
-        found.append(
+        further.append(
             {
                 "destination": INIT_PATH,
                 "type": "bind",
-                "source": INIT_PROGRAM,
+                "source": init_program(),
                 "options": ["bind", "ro"],
             }
         )
+    further += [_bind(mount) if mount.kind == "bind" else _tmpfs(mount) for mount in config.mounts]
     # a mount below another one comes after it
-    for mount in sorted(config.mounts, key=lambda mount: _clean(mount.target).count("/")):
-        found.append(_bind(mount) if mount.kind == "bind" else _tmpfs(mount))
-    return found
+    further.sort(key=lambda mount: str(mount["destination"]).count("/"))
+    return found + further
+
+
+def init_program() -> str:
+    """The program that `--init` puts before the container's command. Raises NotFound."""
+    for path in INIT_PROGRAMS:
+        if posix.access(path, posix.X_OK):
+            return path
+    raise NotFound(
+        "--init needs an init program on the host: install the package catatonit (or tini)"
+    )
 
 
 def _basic(config: ContainerConfig) -> list[dict[str, Any]]:
@@ -86,6 +104,8 @@ def _bind(mount: Mount) -> dict[str, Any]:
         if not mount.create_source:
             raise NotFound(f"bind source path does not exist: {source}; create it first")
         _make_directories(source)
+    if mount.propagation.endswith(("shared", "slave")):
+        _check_propagation(source, mount.propagation)
     options = ["rbind" if mount.recursive else "bind", mount.propagation]
     if mount.read_only:
         options.append("rro" if mount.recursive_read_only else "ro")
@@ -95,6 +115,37 @@ def _bind(mount: Mount) -> dict[str, Any]:
         "source": source,
         "options": options,
     }
+
+
+def _check_propagation(source: str, wanted: str) -> None:
+    """Refuse what could have no effect: mounts come only from, or go only to, a shared mount.
+
+    The flags of mounts are in /proc/self/mountinfo: proc_pid_mountinfo(5). Raises InvalidArgument.
+    """
+    import os
+
+    path = os.path.realpath(source)
+    best, flags = "", ""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split(" ")
+            place = _unescape(fields[4])
+            inside = path == place or path.startswith(place.rstrip("/") + "/")
+            if inside and len(place) >= len(best):
+                best, flags = place, " ".join(fields[6 : fields.index("-")])
+    if "shared:" in flags or ("master:" in flags and wanted.endswith("slave")):
+        return
+    kind = "a shared" if wanted.endswith("shared") else "a shared or slave"
+    raise InvalidArgument(
+        f"path {source} is mounted on {best} but it is not {kind} mount:"
+        f" {wanted} needs 'mount --make-shared {best}' first"
+    )
+
+
+def _unescape(text: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text
 
 
 def _tmpfs(mount: Mount) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posix
+
 from proa.errors import InvalidArgument
 from proa.kernel.capability import NAMES, bounding, to_names
 from proa.lean import json
@@ -102,6 +104,25 @@ def _capability(name: str) -> str:
     if full not in NAMES:
         raise InvalidArgument(f'unknown capability: "{name}"; see capabilities(7)')
     return full
+
+
+def has_apparmor() -> bool:
+    """Whether the kernel runs AppArmor."""
+    try:
+        descriptor = posix.open(
+            "/sys/module/apparmor/parameters/enabled", posix.O_RDONLY | posix.O_CLOEXEC
+        )
+    except OSError:
+        return False
+    try:
+        return posix.read(descriptor, 1) == b"Y"
+    finally:
+        posix.close(descriptor)
+
+
+def has_selinux() -> bool:
+    """Whether the kernel runs SELinux."""
+    return posix.access("/sys/fs/selinux/enforce", posix.F_OK)
 
 
 def _selinux(labels: list[str]) -> str:

@@ -6,7 +6,7 @@ import posix
 
 from proa.engine import devices, limits, mounts, security
 from proa.engine.rootless import is_rootless
-from proa.errors import InvalidArgument
+from proa.errors import InvalidArgument, Unsupported
 from proa.lean.record import record
 from proa.runtime import defaults
 
@@ -79,10 +79,15 @@ def build(config: ContainerConfig, process: Process, identity: Identity) -> dict
     if sysctl := _sysctl(config):
         linux["sysctl"] = sysctl
     if config.oom_score_adj is not None:
+        if not -1000 <= config.oom_score_adj <= 1000:
+            raise InvalidArgument(
+                f"invalid value {config.oom_score_adj}, range for oom score adj is [-1000, 1000]"
+            )
         arguments["oomScoreAdj"] = config.oom_score_adj
-    if options.apparmor and options.apparmor != "unconfined":
+    # as Docker has it: a label means nothing where the kernel does not run its module
+    if options.apparmor not in ("", "unconfined") and security.has_apparmor():
         arguments["apparmorProfile"] = options.apparmor
-    if options.selinux:
+    if options.selinux and security.has_selinux():
         arguments["selinuxLabel"] = linux["mountLabel"] = options.selinux
     if options.seccomp == "default":
         # the profile is large and always the same: the monitor knows its compiled form
@@ -99,7 +104,11 @@ def cgroup_path(config: ContainerConfig, id: str) -> str:
 
 
 def check_modes(config: ContainerConfig) -> None:
-    """Refuse what contradicts itself. Raises InvalidArgument."""
+    """Refuse what contradicts itself, or cannot be. Raises InvalidArgument, Unsupported."""
+    if config.storage_options:
+        raise Unsupported(
+            "--storage-opt is not available: give the engine's root a file system of that size"
+        )
     if config.uts_mode == "host" and config.hostname:
         raise InvalidArgument("conflicting options: hostname and the UTS mode host")
     if config.network_mode.startswith("container:") and config.hostname:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from proa.errors import ProaError
+from proa.errors import Conflict, ProaError
 from proa.monitor.log import NoLog
 from proa.monitor.loop import READ
 from proa.monitor.stdio import Streams, set_terminal_size
@@ -37,6 +37,11 @@ class Exec:
         self._monitor = monitor
         self._over = over
         container = monitor.running()
+        if container.cgroup.frozen():
+            # it would freeze on joining the cgroup, and we would wait for it
+            raise Conflict(
+                f"container {monitor.job.id[:12]} is paused, unpause the container before exec"
+            )
         process = message["process"]
         tty = bool(message.get("tty"))
         stdin = bool(message.get("stdin"))

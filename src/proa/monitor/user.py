@@ -42,6 +42,8 @@ def look_up(root: int, user: str, groups_add: Sequence[str] = ()) -> User:
     if entry is None and (name.isdecimal() or not name):
         uid = _number(name or "0")
         entry = next((entry for entry in entries if entry[2] == str(uid)), None)
+    elif entry is None and name[:1] == "-" and name[1:].isdecimal():
+        raise InvalidArgument(f"user or group id {name} is not in the range 0 to {_LARGEST_ID}")
     elif entry is None:
         raise NotFound(
             f"unable to find user {name}: no matching entries in the image's passwd file"
@@ -60,7 +62,9 @@ def look_up(root: int, user: str, groups_add: Sequence[str] = ()) -> User:
                 _number(row[2]) for row in known if len(row) > 3 and entry[0] in row[3].split(",")
             ]
         listed.extend(_group(known, item) for item in groups_add)
-    unique = dict.fromkeys(number for number in listed if number != gid)
+    # the primary group among them: a program that gives up its effective group (newgrp, setgid)
+    # must not get around permissions that a group denies (CVE-2022-36109)
+    unique = dict.fromkeys((gid, *listed))
     return User(uid, gid, tuple(unique), home)
 
 

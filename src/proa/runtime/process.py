@@ -321,7 +321,7 @@ def _drop(execution: Execution, steps: Steps) -> None:
         posix.setgroups(execution.groups)
     except PermissionError:
         # a user namespace whose creator could not be allowed it (user_namespaces(7))
-        if execution.groups:
+        if set(execution.groups) - {execution.gid}:
             raise
     posix.setresgid(execution.gid, execution.gid, execution.gid)
     posix.setresuid(execution.uid, execution.uid, execution.uid)

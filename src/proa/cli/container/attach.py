@@ -5,8 +5,7 @@ from __future__ import annotations
 import posix
 
 from proa.cli.command import Command
-from proa.cli.exit_codes import FAILED
-from proa.cli.flags import UsageError
+from proa.cli.exit_codes import FAILED, WrongArguments
 from proa.cli.output import STDERR, STDIN, STDOUT, complain
 from proa.errors import Conflict
 
@@ -27,10 +26,7 @@ def _attach(session: Session, values: Values, arguments: list[str]) -> int:
     config = container.config
     stdin = config.open_stdin and not values.flag("no-stdin")
     if stdin and config.tty and not posix.isatty(STDIN):
-        raise UsageError(
-            "cannot attach stdin to a TTY-enabled container because stdin is not a terminal; "
-            "use --no-stdin"
-        )
+        raise WrongArguments("the input device is not a TTY: use --no-stdin where stdin is none")
     attachment = container.attach(
         Ends(STDIN if stdin else None, STDOUT, STDERR),
         sig_proxy=values.flag("sig-proxy", True),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posix
 
 from proa.cli.command import Command
-from proa.cli.flags import UsageError
-from proa.cli.output import STDERR, STDIN, STDOUT
+from proa.cli.exit_codes import NOT_EXECUTABLE, OK, WrongArguments
+from proa.cli.output import STDERR, STDIN, STDOUT, complain
+from proa.errors import InvalidArgument, KernelError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +26,7 @@ def _exec(session: Session, values: Values, arguments: list[str]) -> int:
 
         environment = variables(values)
     if tty and stdin and not detach and not posix.isatty(STDIN):
-        raise UsageError(
-            "cannot attach stdin to a TTY-enabled container because stdin is not a terminal; "
-            "leave -t away"
-        )
+        raise WrongArguments("the input device is not a TTY: leave -t away where stdin is none")
     wanted = ExecConfig(
         command=tuple(arguments[1:]),
         user=values.text("user"),
@@ -45,9 +43,15 @@ def _exec(session: Session, values: Values, arguments: list[str]) -> int:
         return 0
     ends = Ends(STDIN if stdin else None, STDOUT, STDERR)
     try:
-        return container.execute(wanted, ends).run()
+        attachment = container.execute(wanted, ends)
+    except (InvalidArgument, KernelError, NotFound) as error:
+        # as with docker: a wrong user or directory is the command's failure to start
+        complain(str(error))
+        return NOT_EXECUTABLE
+    try:
+        return attachment.run()
     except Detached:
-        return 0
+        return OK
 
 
 COMMAND = Command(

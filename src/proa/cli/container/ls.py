@@ -181,7 +181,8 @@ def _image(item: ContainerSummary, truncate: bool) -> str:
 
 
 def _command(item: ContainerSummary, truncate: bool) -> str:
-    text = " ".join(item.command)
+    first, *others = item.command
+    text = " ".join([first, *(f"'{word}'" if " " in word else word for word in others)])
     return quoted(truncated(text, 20) if truncate else text)
 
 

@@ -7,8 +7,7 @@ import posix
 from proa.cli.command import Command
 from proa.cli.container.build import build_config, pull_policy
 from proa.cli.container.options import CREATE_FLAGS
-from proa.cli.exit_codes import ENGINE, OK
-from proa.cli.flags import UsageError
+from proa.cli.exit_codes import ENGINE, OK, WrongArguments
 from proa.cli.output import STDERR, STDIN, STDOUT, line
 from proa.errors import ProaError
 
@@ -28,10 +27,7 @@ def _run(session: Session, values: Values, arguments: list[str]) -> int:
     config = build_config(values, arguments, detach=detach)
     pull_policy(values)
     if config.tty and config.attach_stdin and not posix.isatty(STDIN):
-        raise UsageError(
-            "cannot attach stdin to a TTY-enabled container because stdin is not a terminal; "
-            "leave -t away"
-        )
+        raise WrongArguments("the input device is not a TTY: leave -t away where stdin is none")
     if "cidfile" in values:
         from proa.cli.container.cidfile import IdFile
 
