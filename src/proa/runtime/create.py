@@ -17,7 +17,7 @@ from proa.lean.channel import Channel, checked, pair
 from proa.lean.record import record, replace
 from proa.runtime import namespaces
 from proa.runtime import process as processes
-from proa.runtime.defaults import DEFAULT_SECCOMP
+from proa.runtime.defaults import DEFAULT_SECCOMP, DEVICE_RULES
 from proa.runtime.init import PROPAGATION, Birth, Handed, be_born
 from proa.runtime.rootfs import plan_rootfs
 from proa.runtime.steps import Steps
@@ -114,7 +114,7 @@ def make(
             rootless=not whole,
         )
         handed = _open(request, birth, work)
-        resources = linux.get("resources") or {}
+        resources = _with_default_devices(linux.get("resources") or {})
         work.cgroup = cgroup
         warnings = cgroup.create(resources)
         directory = None if spaces.needs_helper else cgroup.descriptor()
@@ -153,6 +153,25 @@ def make(
         console = _follow(birth, ours, pid, descriptor)
         work.done()
     return Born(pid, descriptor, console, cgroup, tuple(warnings))
+
+
+def _with_default_devices(resources: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The devices that every container has can be used, whatever the rules are: runtime-spec."""
+    rules = resources.get("devices")
+    if not rules or any(_allows_all(rule) for rule in rules):
+        return resources
+    missing = [rule for rule in DEVICE_RULES if rule["allow"] and rule not in rules]
+    return {**resources, "devices": [*rules, *missing]} if missing else resources
+
+
+def _allows_all(rule: Mapping[str, Any]) -> bool:
+    return bool(
+        rule.get("allow")
+        and rule.get("type") in (None, "", "a")
+        and rule.get("major") in (None, -1)
+        and rule.get("minor") in (None, -1)
+        and rule.get("access") in (None, "", "rwm")
+    )
 
 
 def _birth(request: Request, spaces: Namespaces) -> Birth:
