@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posix
+
 from proa.lean.record import record
 
 TYPE_CHECKING = False
@@ -50,6 +52,26 @@ class Session:
         from proa.engine.monitors import Monitors
 
         self._monitors = Monitors(ahead=True)
+
+    def enter_user_namespace(self) -> None:
+        """The command makes or removes layers, which an ordinary user can do only as root of a
+        user namespace: become that. No effect for root.
+        """
+        if posix.geteuid() == 0:
+            return
+        from proa.cli.output import complain
+        from proa.engine.engine import default_root
+        from proa.monitor.rootless import enter, mappings
+
+        # inside, this process seems to be root's
+        self.root = self.root or default_root()
+        reason = mappings().reason
+        enter()
+        if reason:
+            complain(
+                f"warning: {reason}: all files of images will belong to you, and containers have"
+                " no other user than root; see 'proa system check'"
+            )
 
     @property
     def engine(self) -> Engine:

@@ -101,3 +101,13 @@ STARTING = frozenset(
     )
 )
 """The modules whose commands start a container, as soon as all goes well."""
+
+INSIDE = frozenset(
+    (
+        NOUNS["image"]["bootstrap"],
+        NOUNS["image"]["import"],
+        NOUNS["image"]["load"],
+        NOUNS["image"]["rm"],
+    )
+)
+"""The modules whose commands make or remove layers."""

@@ -6,7 +6,7 @@ import posix
 import sys
 
 from proa.cli.command import Session
-from proa.cli.commands import ALIASES, ALONE, LATER, NOUNS, SHORTCUTS, STARTING
+from proa.cli.commands import ALIASES, ALONE, INSIDE, LATER, NOUNS, SHORTCUTS, STARTING
 from proa.cli.flags import HelpWanted, UsageError, parse
 from proa.errors import ProaError
 
@@ -123,6 +123,8 @@ def _find(session: Session, arguments: Sequence[str]) -> tuple[Command | None, S
         return _help(session, arguments[1:])
     else:
         _refuse_command(name, name, {**NOUNS, **SHORTCUTS, **ALONE}, "proa ")
+    if module in INSIDE:
+        session.enter_user_namespace()
     if module in STARTING:
         session.expect_start()
     return load(module), arguments[position:]

@@ -263,7 +263,7 @@ class Container:
         self._remove_ended()
 
     def _remove_ended(self) -> None:
-        from proa.snapshot.choose import choose_snapshots
+        from proa.engine.rootless import snapshots as snapshots_of
 
         store = self._engine.store
         try:
@@ -271,7 +271,7 @@ class Container:
             store.containers.set_state(self.id, state)
         except ContainerNotFound:
             return  # someone else was faster
-        choose_snapshots(store.root).remove(self.directory)
+        snapshots_of(store.root).remove(self.directory)
         store.containers.delete(self.id)
 
     def record_failure(self, error: ProaError) -> None:

@@ -6,12 +6,12 @@ import posix
 
 from proa.engine import config as configs
 from proa.engine import names, process, spec
+from proa.engine.rootless import snapshots as snapshots_of
 from proa.errors import AlreadyExists, ImageNotFound, InvalidArgument
 from proa.kernel import signals
 from proa.lean import json
 from proa.lean.record import replace
 from proa.monitor.log import parse_options
-from proa.snapshot.choose import choose_snapshots
 from proa.store.containers import ContainerRow
 
 TYPE_CHECKING = False
@@ -56,7 +56,7 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     directory = store.path("containers", id)
     posix.mkdir(directory, 0o710)
     try:
-        choose_snapshots(store.root).prepare(f"{directory}/snapshot")
+        snapshots_of(store.root).prepare(f"{directory}/snapshot")
         identity = spec.Identity(id, _hostname(store, config, id), directory)
         _write_files(store, config, identity)
         _write(
@@ -76,7 +76,7 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         )
         return _insert(store, row)
     except BaseException:
-        choose_snapshots(store.root).remove(directory)
+        snapshots_of(store.root).remove(directory)
         raise
 
 

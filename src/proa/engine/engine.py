@@ -41,9 +41,9 @@ class Engine:
     def images(self) -> Images:
         """The images of this engine."""
         if self._images is None:
-            from proa.engine.images import Images
+            from proa.engine.images import open_images
 
-            self._images = Images(self.store)
+            self._images = open_images(self.store)
         return self._images
 
     def prepare_monitor(self) -> Channel:

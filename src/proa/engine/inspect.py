@@ -5,8 +5,8 @@ from __future__ import annotations
 from proa.engine import config as configs
 from proa.engine import process as processes
 from proa.engine import security
+from proa.engine.rootless import snapshots as snapshots_of
 from proa.lean import clock
-from proa.snapshot.choose import choose_snapshots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def describe(store: Store, row: ContainerRow) -> dict[str, Any]:
     directory = store.path("containers", row.id)
     arguments = process.arguments
     log = f"{directory}/{row.id}-json.log" if config.log_driver == "json-file" else ""
-    snapshots = choose_snapshots(store.root)
+    snapshots = snapshots_of(store.root)
     return {
         "Id": row.id,
         "Created": clock.from_nanoseconds(row.created),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posix
 
+from proa.engine.rootless import snapshots as snapshots_of
 from proa.errors import NotFound, ProaError
 from proa.lean import clock
 from proa.lean.record import replace
-from proa.snapshot.choose import choose_snapshots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _kill(store: Store, row: ContainerRow) -> bool:
 
 
 def _remove(store: Store, row: ContainerRow) -> ContainerRow:
-    choose_snapshots(store.root).remove(store.path("containers", row.id))
+    snapshots_of(store.root).remove(store.path("containers", row.id))
     store.containers.delete(row.id)
     return _gone(row)
 

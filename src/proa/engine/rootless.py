@@ -10,29 +10,37 @@ from __future__ import annotations
 import posix
 
 from proa.errors import PermissionDenied
-from proa.monitor.rootless import enter, mappings, needed
 from proa.snapshot.choose import choose_snapshots
-from proa.snapshot.protocol import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
-    from proa.snapshot.protocol import Snapshots
+    from proa.snapshot.protocol import Snapshots, Usage
 
     T = TypeVar("T")
 
-__all__ = ("enter", "is_rootless", "mappings", "needed", "snapshots")
-
 _WHOLE = [b"0", b"0", b"4294967295"]
+
+
+def enter() -> None:
+    """Become root of a user namespace; see `proa.monitor.rootless.enter`.
+
+    For programs with one thread that make or remove many images, where each would otherwise take
+    a process of its own. The process seems to be root's afterwards: choose the engine's root
+    directory before, by `default_root`.
+    """
+    from proa.monitor.rootless import enter
+
+    enter()
 
 
 def is_rootless() -> bool:
     """Whether this process is not root of the machine: an ordinary user, or root of a user
     namespace only.
     """
-    if needed():
+    if posix.geteuid() != 0:
         return True
     descriptor = posix.open("/proc/self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
@@ -43,7 +51,7 @@ def is_rootless() -> bool:
 
 def snapshots(root: str) -> Snapshots | Outside:
     """The snapshots of the store at `root`, as far as an engine itself needs them."""
-    return Outside(root) if needed() else choose_snapshots(root)
+    return choose_snapshots(root) if posix.geteuid() == 0 else Outside(root)
 
 
 class Outside:
@@ -81,7 +89,12 @@ class Outside:
     def usage(self, key_dir: str) -> Usage:
         """As in `Snapshots`."""
         found = self._try(lambda: self._here().usage(key_dir), "usage", key_dir=key_dir)
-        return found if isinstance(found, Usage) else Usage(*found)
+        if isinstance(found, list):
+            from proa.snapshot.protocol import Usage
+
+            return Usage(*found)
+        usage: Usage = found
+        return usage
 
     def remove(self, key_dir: str) -> None:
         """As in `Snapshots`."""

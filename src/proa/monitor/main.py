@@ -10,6 +10,7 @@ import _signal
 import posix
 import sys
 
+from proa.errors import ProaError
 from proa.lean.channel import Channel
 from proa.monitor.job import from_message
 from proa.monitor.supervise import Monitor
@@ -17,6 +18,8 @@ from proa.monitor.supervise import Monitor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from proa.monitor.job import Job
 
 CHANNEL = 3
 
@@ -28,25 +31,48 @@ def main() -> None:
     posix.chdir("/")
     posix.umask(0o022)
     try:
-        serve(channel)
+        serve(channel, _namespace(channel))
     except BaseException as error:
         _report(error)
     posix._exit(0)
 
 
-def serve(channel: Channel) -> None:
-    """Do what comes by the channel until its end: `job` runs a container in this process."""
+def serve(channel: Channel, namespace: int | None = None) -> None:
+    """Do what comes by the channel until its end: `job` runs a container in this process.
+
+    `namespace`: the user namespace in which an ordinary user's container runs.
+    """
     while (received := channel.receive()) is not None:
         message, descriptors = received
         if message["op"] == "job":
-            _run(channel, message, descriptors)
+            _run(channel, message, descriptors, namespace)
             return
-        _fork(channel, descriptors[0])
+        _fork(channel, descriptors[0], namespace)
 
 
-def _run(channel: Channel, message: dict[str, Any], descriptors: list[int]) -> None:
+def _namespace(channel: Channel) -> int | None:
+    """The user namespace for an ordinary user's containers; it is made while we wait for a job."""
+    if posix.geteuid() == 0:
+        return None
+    from proa.monitor import rootless
+
     try:
-        monitor = Monitor(from_message(message["job"]))
+        return rootless.make()
+    except ProaError as error:
+        # whoever has a job for us is told
+        if channel.receive() is not None:
+            channel.send({"error": str(error), "kind": type(error).__name__})
+        posix._exit(1)
+
+
+def _run(
+    channel: Channel, message: dict[str, Any], descriptors: list[int], namespace: int | None
+) -> None:
+    try:
+        job = from_message(message["job"])
+        if namespace is not None:
+            _enter(namespace, job)
+        monitor = Monitor(job)
         monitor.run(channel, descriptors[0] if descriptors else None, message.get("attach") or {})
     except BaseException as error:
         from proa.monitor.control import describe
@@ -57,7 +83,24 @@ def _run(channel: Channel, message: dict[str, Any], descriptors: list[int]) -> N
         channel.send(answer)
 
 
-def _fork(spawner: Channel, descriptor: int) -> None:
+def _enter(namespace: int, job: Job) -> None:
+    """Become root of the user namespace: that of the container whose namespaces are joined, which
+    belong to it, or the prepared one.
+    """
+    from proa.monitor import rootless
+
+    if job.join:
+        from proa.store.store import Store
+
+        row = Store.open(job.root).containers.find(next(iter(job.join.values())))
+        if pid := int(row.state.get("pid", 0)):
+            posix.close(namespace)
+            namespace = rootless.of_process(pid)
+    rootless.join(namespace)
+    posix.close(namespace)
+
+
+def _fork(spawner: Channel, descriptor: int, namespace: int | None) -> None:
     """A monitor for one job, on a channel of its own; it is nobody's child soon."""
     # what a monitor of its own imports while the container sets itself up
     import proa.monitor.control
@@ -70,7 +113,7 @@ def _fork(spawner: Channel, descriptor: int) -> None:
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     posix.setsid()
     spawner.close()
-    serve(Channel.of_descriptor(descriptor))
+    serve(Channel.of_descriptor(descriptor), namespace)
     posix._exit(0)
 
 

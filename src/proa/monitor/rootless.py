@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import posix
 
-from proa.errors import KernelError, PermissionDenied, Unsupported
+from proa.errors import Conflict, KernelError, PermissionDenied, Unsupported
 from proa.kernel.idmap import find_helper, user_namespace
 from proa.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
 from proa.kernel.process import set_dumpable
@@ -76,11 +76,25 @@ def enter() -> None:
     The process must have one thread. Raises PermissionDenied where the kernel does not let an
     ordinary user have a user namespace, KernelError where the ids cannot be mapped.
     """
-    if not needed():
+    namespace = make()
+    if namespace is None:
         return
+    try:
+        join(namespace)
+    finally:
+        posix.close(namespace)
+
+
+def make() -> int | None:
+    """A descriptor of a new user namespace, to be joined; None for root, who needs none.
+
+    Raises as `enter` does.
+    """
+    if not needed():
+        return None
     wanted = mappings()
     try:
-        namespace = user_namespace(wanted.users, wanted.groups)
+        return user_namespace(wanted.users, wanted.groups)
     except (KernelError, Unsupported) as error:
         raise KernelError(f"cannot make a user namespace: {error}; {_SEE}") from None
     except OSError as error:
@@ -88,6 +102,13 @@ def enter() -> None:
             f"the kernel does not let an ordinary user make a user namespace ({error.strerror});"
             f" {_SEE}"
         ) from None
+
+
+def join(namespace: int) -> None:
+    """Become root of the user namespace of that descriptor, with a mount namespace of its own.
+
+    The process must have one thread. Raises PermissionDenied.
+    """
     try:
         setns(namespace, CLONE_NEWUSER)
         # real, effective and saved: what was the user's is root's now
@@ -102,8 +123,19 @@ def enter() -> None:
             f"the kernel gives an ordinary user no rights in a user namespace ({error.strerror});"
             f" {_SEE}"
         ) from None
-    finally:
-        posix.close(namespace)
+
+
+def of_process(pid: int) -> int:
+    """A descriptor of the user namespace that a process of this user's container is in.
+
+    Raises Conflict where the process is gone.
+    """
+    try:
+        return posix.open(f"/proc/{pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise Conflict(
+            f"cannot join the user namespace of process {pid}: {error.strerror}"
+        ) from None
 
 
 def _joined(own: int, ranges: list[tuple[int, int]]) -> tuple[Ids, ...]:
