@@ -109,7 +109,13 @@ class Attachment:
             return self._copy(-1)
         reader, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         former: dict[int, Any] = {}
-        wakeup = _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        try:
+            wakeup = _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        except ValueError:
+            # not the main thread: the process's signals are not ours to take
+            posix.close(reader)
+            posix.close(writer)
+            return self._copy(-1)
         try:
             if self._tty:
                 former[_signal.SIGWINCH] = _signal.signal(_signal.SIGWINCH, _take_note)

@@ -23,39 +23,57 @@ def run_captured(containers: Containers, wanted: Wanted) -> bytes:
     Raises ContainerFailed where its exit code is not 0.
     """
     config = wanted.config
-    code, output = collect(
-        lambda ends: containers.begin_attached(config, ends),
-        stdout=wanted.stdout,
-        stderr=wanted.stderr,
-    )
+    out = bytearray() if wanted.stdout else None
+    # kept even where nobody asked for it: what a failed command said is a part of the error
+    err = out if wanted.stderr and out is not None else bytearray()
+    code = collect(lambda ends: containers.begin_attached(config, ends), out, err)
+    output = bytes(out if out is not None else err if wanted.stderr else b"")
     if code:
         command = " ".join(config.command or ())
         raise ContainerFailed(
             f"command '{command}' in image '{config.image}' ended with exit code {code}",
             exit_code=code,
-            output=output,
+            output=output if err is out else output + bytes(err),
         )
     return output
 
 
 def collect(
-    begin: Callable[[Ends], Attachment], *, stdout: bool, stderr: bool
-) -> tuple[int, bytes]:
-    """Begin an attachment whose output goes into memory; the exit code and the output."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    chunks: list[bytes] = []
+    begin: Callable[[Ends], Attachment], stdout: bytearray | None, stderr: bytearray | None
+) -> int:
+    """Begin an attachment whose output is added to `stdout` and `stderr`; the exit code.
 
-    def drain() -> None:
-        while chunk := os.read(reader, 1 << 16):
-            chunks.append(chunk)
-
-    thread = threading.Thread(target=drain, daemon=True)
-    thread.start()
+    Both may be one: then what is written is in the order in which it was. None: not wanted.
+    """
+    writers: list[int] = []
+    threads: list[threading.Thread] = []
+    ends: dict[int, int] = {}
+    for target in (stdout, stderr):
+        if target is None or id(target) in ends:
+            continue
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        writers.append(writer)
+        ends[id(target)] = writer
+        threads.append(threading.Thread(target=_drain, args=(reader, target), daemon=True))
+        threads[-1].start()
     try:
-        ends = Ends(None, writer if stdout else None, writer if stderr else None)
-        code = begin(ends).run()
+        return begin(
+            Ends(
+                None,
+                ends[id(stdout)] if stdout is not None else None,
+                ends[id(stderr)] if stderr is not None else None,
+            )
+        ).run()
     finally:
-        os.close(writer)
-        thread.join()
+        for writer in writers:
+            os.close(writer)
+        for thread in threads:
+            thread.join()
+
+
+def _drain(reader: int, target: bytearray) -> None:
+    try:
+        while chunk := os.read(reader, 1 << 16):
+            target += chunk
+    finally:
         os.close(reader)
-    return code, b"".join(chunks)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from proa.engine.config import ContainerConfig
     from proa.engine.engine import Engine
     from proa.engine.execute import ExecConfig, ExecResult
-    from proa.engine.logs import LogEntry
+    from proa.engine.images import Image
+    from proa.engine.logs import LogEntry, Moment
     from proa.lean.channel import Channel
     from proa.store.containers import ContainerRow
 
@@ -94,6 +95,21 @@ class Container:
         return int(self._row.state.get("exit_code", 0))
 
     @property
+    def image(self) -> Image:
+        """The image it was made from. Raises ImageNotFound where that was removed by force."""
+        return self._engine.images.get(self._row.image)
+
+    def stats(self) -> dict[str, Any]:
+        """What it uses at this moment, as the cgroup counts it: cpu, memory, pids, blkio.
+
+        Raises Conflict where it does not run.
+        """
+        from proa.runtime.container import Container as Running
+
+        self._require_running("measure")
+        return Running.load(self.id, f"{self._engine.root}/run/oci").stats()
+
+    @property
     def attrs(self) -> dict[str, Any]:
         """All about it, in the form of `docker inspect`."""
         from proa.engine.inspect import describe
@@ -116,13 +132,11 @@ class Container:
 
         Raises CommandNotFound, CommandNotExecutable, KernelError …
         """
-        from proa.monitor.launch import start
-
         if self.status in _LIVE:
             return
         channel = monitor or self._engine.prepare_monitor()
         try:
-            start(channel, self._job())
+            self._launch(channel, self._job())
         finally:
             if monitor is None:
                 channel.close()
@@ -136,12 +150,10 @@ class Container:
         detach_keys: str | None = None,
     ) -> Attachment:
         """Start it with a client attached from the first byte on; `run()` the result."""
-        from proa.monitor.launch import start
-
         job = self._job()
         ours, theirs = stream_pair()
         try:
-            start(monitor, job, stream=theirs.fileno(), attach=_attach(ends, wait=True))
+            self._launch(monitor, job, theirs.fileno(), _attach(ends, wait=True))
         finally:
             theirs.close()
         return Attachment(
@@ -277,12 +289,50 @@ class Container:
     def record_failure(self, error: ProaError) -> None:
         """Note that it could not be started."""
         code = {CommandNotFound: 127, CommandNotExecutable: 126}.get(type(error), 128)
-        changes = {"status": "created", "exit_code": code, "error": str(error), "owner": 0}
+        changes = {
+            "status": "exited" if self._row.state.get("started_at") else "created",
+            "pid": 0,
+            "exit_code": code,
+            "error": str(error),
+            "owner": 0,
+        }
         self._engine.store.containers.set_state(self.id, {**self._row.state, **changes})
 
     # -- looking into it
 
     def logs(
+        self,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        stream: bool = False,
+        timestamps: bool = False,
+        tail: int | str = "all",
+        since: Moment = None,
+        until: Moment = None,
+        follow: bool | None = None,
+    ) -> bytes | Iterator[bytes]:
+        """Its output so far; with `stream` (or `follow`) an iterator of lines instead.
+
+        `follow`: go on until it ends, as `stream` does unless this is False. `tail`: so many last
+        lines. `since`, `until`: a datetime, or seconds since 1970.
+        """
+        from proa.engine.logs import read_bytes
+
+        return read_bytes(
+            self,
+            streams=frozenset(
+                name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted
+            ),
+            stream=stream,
+            timestamps=timestamps,
+            tail=tail,
+            since=since,
+            until=until,
+            follow=stream if follow is None else follow,
+        )
+
+    def log_entries(
         self,
         *,
         follow: bool = False,
@@ -333,6 +383,23 @@ class Container:
         return {}
 
     # -- inside
+
+    def _launch(
+        self,
+        monitor: Channel,
+        job: Job,
+        stream: int | None = None,
+        attach: dict[str, Any] | None = None,
+    ) -> None:
+        from proa.monitor.launch import start
+
+        try:
+            start(monitor, job, stream=stream, attach=attach)
+        except (Conflict, Unavailable):
+            raise  # it runs, or nobody knows
+        except ProaError as error:
+            self.record_failure(error)
+            raise
 
     def _job(self) -> Job:
         config = self.config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from proa.engine.container import Container
-from proa.errors import ProaError
+from proa.errors import ContainerNotFound, ProaError
 from proa.lean.record import record, replace
 from proa.monitor.lock import MonitorLocks
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from proa.store.containers import ContainerRow
 
     T = TypeVar("T")
+    builtins_list = list
 
 
 @record
@@ -182,9 +183,33 @@ class Containers:
         *,
         all: bool = False,
         limit: int | None = None,
-        filters: Mapping[str, Sequence[str]] | None = None,
-    ) -> list[ContainerSummary]:
+        filters: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> builtins_list[Container]:
         """The containers, newest first: those that run, or `all`.
+
+        `filters`: as `proa ps --filter` has them, one value or several: `{"label": "a=b"}`.
+        """
+        several = {
+            name: [value] if isinstance(value, str) else value
+            for name, value in (filters or {}).items()
+        }
+        found = self.summaries(all=all, limit=limit, filters=several)
+        containers = []
+        for item in found:
+            try:
+                containers.append(self.get(item.id))
+            except ContainerNotFound:
+                continue  # removed just now
+        return containers
+
+    def summaries(
+        self,
+        *,
+        all: bool = False,
+        limit: int | None = None,
+        filters: Mapping[str, Sequence[str]] | None = None,
+    ) -> builtins_list[ContainerSummary]:
+        """What a list of containers shows: as `list`, without opening each.
 
         `filters`: as `proa ps --filter` has them.
         """

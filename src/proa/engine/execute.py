@@ -11,6 +11,7 @@ from proa.lean.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from proa.engine.container import Container
@@ -36,8 +37,14 @@ class ExecConfig:
 class ExecResult:
     """How it ended, and what it wrote."""
 
-    exit_code: int
-    output: bytes
+    exit_code: int | None
+    """None where it was detached"""
+    output: Any
+    """bytes; with `demux` a pair of stdout and stderr, each bytes or None"""
+
+    def __iter__(self) -> Iterator[Any]:
+        """So that it can be taken apart: `code, output = container.exec_run(…)`."""
+        return iter((self.exit_code, self.output))
 
 
 def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -> Attachment:
@@ -82,6 +89,11 @@ def run_captured(
     from proa.engine.capture import collect
     from proa.engine.options import environment
 
+    known = "user workdir environment tty privileged stdin stdout stderr detach demux".split()
+    if unknown := options.keys() - set(known):
+        raise InvalidArgument(
+            f"exec_run() has no option {min(unknown)}; there are {', '.join(known)}"
+        )
     words = shlex.split(command) if isinstance(command, str) else list(command)
     wanted = ExecConfig(
         command=tuple(words),
@@ -93,13 +105,18 @@ def run_captured(
     )
     if options.get("detach"):
         container.execute_detached(wanted)
-        return ExecResult(0, b"")
-    code, output = collect(
-        lambda ends: container.execute(wanted, ends),
-        stdout=options.get("stdout", True),
-        stderr=options.get("stderr", True),
+        return ExecResult(None, b"")
+    out = bytearray() if options.get("stdout", True) else None
+    demux = bool(options.get("demux"))
+    err = (
+        (bytearray() if demux else out if out is not None else bytearray())
+        if options.get("stderr", True)
+        else None
     )
-    return ExecResult(code, output)
+    code = collect(lambda ends: container.execute(wanted, ends), out, err)
+    if demux:
+        return ExecResult(code, tuple(bytes(part) if part else None for part in (out, err)))
+    return ExecResult(code, bytes(out if out is not None else err or b""))
 
 
 def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:

@@ -12,9 +12,12 @@ from proa.lean.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from typing import BinaryIO
 
     from proa.engine.container import Container
+
+    Moment = datetime | float | int | None
 
 _POLL = 0.05
 """Seconds between two looks at a log that is followed."""
@@ -49,6 +52,40 @@ def read_logs(
             f"container {container.name} keeps no log: it was made with --log-driver none"
         )
     return _entries(container, follow=follow, tail=tail, since=since, until=until)
+
+
+def read_bytes(
+    container: Container,
+    *,
+    streams: frozenset[str],
+    stream: bool,
+    timestamps: bool,
+    tail: int | str,
+    since: Moment,
+    until: Moment,
+    follow: bool,
+) -> bytes | Iterator[bytes]:
+    """The log as text; see `Container.logs`."""
+    entries = read_logs(
+        container,
+        follow=follow,
+        tail=tail if isinstance(tail, int) else None,
+        since=_nanoseconds(since),
+        until=_nanoseconds(until),
+    )
+    lines = (
+        entry.time.encode() + b" " + entry.data if timestamps else entry.data
+        for entry in entries
+        if entry.stream in streams
+    )
+    return lines if stream or follow else b"".join(lines)
+
+
+def _nanoseconds(moment: Moment) -> int | None:
+    if moment is None:
+        return None
+    seconds = moment if isinstance(moment, int | float) else moment.timestamp()
+    return int(seconds * 1_000_000_000)
 
 
 def _entries(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from proa.lean.channel import Channel
@@ -18,6 +20,7 @@ class Monitors:
     def __init__(self, *, spawner: bool = False, ahead: bool = False) -> None:
         self._keep_spawner = spawner
         self._spawner: Spawner | None = None
+        self._one_at_a_time = _thread.allocate_lock()
         self._ahead = self._start() if ahead else None
 
     def prepare(self) -> Channel:
@@ -27,11 +30,12 @@ class Monitors:
             return channel
         if not self._keep_spawner:
             return self._start()
-        if self._spawner is None:
-            from proa.monitor.launch import Spawner
+        with self._one_at_a_time:
+            if self._spawner is None:
+                from proa.monitor.launch import Spawner
 
-            self._spawner = Spawner()
-        return self._spawner.prepare()
+                self._spawner = Spawner()
+            return self._spawner.prepare()
 
     def close(self) -> None:
         """Let those end that wait. Containers go on."""

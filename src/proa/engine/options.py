@@ -8,11 +8,13 @@ import shlex
 from proa.engine.config import (
     ContainerConfig,
     Device,
+    DeviceRate,
+    Healthcheck,
     Mount,
     RestartPolicy,
     Ulimit,
 )
-from proa.errors import InvalidArgument
+from proa.errors import InvalidArgument, Unsupported
 from proa.lean.record import record
 
 TYPE_CHECKING = False
@@ -32,7 +34,7 @@ class Wanted:
 
 _SAME = frozenset(
     (
-        "name hostname domainname working_dir user tty labels annotations privileged read_only"
+        "name hostname domainname working_dir user tty annotations privileged read_only"
         " network_mode stop_signal init runtime platform oom_score_adj cpu_shares cpu_period"
         " cpu_quota cpuset_cpus cpuset_mems pids_limit nano_cpus cgroup_parent userns_mode"
         " pid_mode ipc_mode uts_mode sysctls storage_options stop_timeout blkio_weight"
@@ -62,19 +64,31 @@ def to_config(
     """The config of `containers.run(image, command, **options)`. Raises InvalidArgument."""
     values: dict[str, Any] = {"command": words(command)}
     shown: dict[str, bool] = {}
+    mounts: list[Mount] = []
     for name, value in options.items():
         if name in ("stdout", "stderr"):
             shown[name] = bool(value)
         elif name in _SAME:
-            values[name] = value
+            if value is not None:
+                values[name] = value
         elif name in _SIZES:
-            values[_SIZES[name]] = size(value)
+            if value is not None:
+                values[_SIZES[name]] = size(value)
         elif name in _LISTS:
-            values[_LISTS[name]] = tuple(str(item) for item in value)
+            values[_LISTS[name]] = tuple(str(item) for item in value or ())
         elif name in _CONVERTERS:
-            values.update(_CONVERTERS[name](value))
+            if value is not None:
+                converted = _CONVERTERS[name](value)
+                # volumes, tmpfs and mounts are one list in the end
+                mounts += converted.pop("mounts", ())
+                values.update(converted)
+        elif name in _ABSENT:
+            if value:
+                raise Unsupported(f"run(): {name} {_ABSENT[name]}")
         else:
             raise InvalidArgument(f"run() has no option {name}; see proa.engine.options")
+    if mounts:
+        values["mounts"] = tuple(mounts)
     # what docker-py calls remove is an end without traces; a failed one's output was taken before
     values.setdefault("auto_remove", False)
     return Wanted(ContainerConfig(image, **values), **shown)
@@ -136,10 +150,58 @@ def _volumes(value: Mapping[str, Mapping[str, str]] | Sequence[str]) -> dict[str
                 target,
                 os.path.abspath(source),
                 read_only="ro" in mode.split(","),
+                recursive_read_only="ro" in mode.split(","),
                 create_source=True,
+                propagation=next(
+                    (word for word in mode.split(",") if word in _PROPAGATION), "rprivate"
+                ),
             )
         )
     return {"mounts": tuple(mounts)}
+
+
+def _given_mounts(value: Sequence[Mount]) -> dict[str, Any]:
+    for mount in value:
+        if not isinstance(mount, Mount):
+            raise InvalidArgument(f"mounts: {mount!r} is no proa.Mount")
+    return {"mounts": tuple(value)}
+
+
+def _labels(value: Mapping[str, str] | Sequence[str]) -> dict[str, Any]:
+    if isinstance(value, list | tuple):
+        return {"labels": dict(item.partition("=")[::2] for item in value)}
+    return {"labels": dict(value)}  # type: ignore[arg-type]
+
+
+def _rates(name: str) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    def convert(value: Sequence[Any]) -> dict[str, Any]:
+        return {
+            name: tuple(
+                item
+                if isinstance(item, DeviceRate)
+                else DeviceRate(item["Path"], item.get("Rate", item.get("Weight", 0)))
+                for item in value
+            )
+        }
+
+    return convert
+
+
+def _healthcheck(value: Mapping[str, Any] | Healthcheck) -> dict[str, Any]:
+    """docker-py's names or Docker's: test, interval, timeout, retries, start_period (ns)."""
+    if isinstance(value, Healthcheck):
+        return {"healthcheck": value}
+    lower = {key.lower().replace("_", ""): item for key, item in value.items()}
+    test = lower.get("test") or ()
+    return {
+        "healthcheck": Healthcheck(
+            test=("CMD-SHELL", test) if isinstance(test, str) else tuple(test),
+            interval=lower.get("interval") or 0,
+            timeout=lower.get("timeout") or 0,
+            start_period=lower.get("startperiod") or 0,
+            retries=lower.get("retries") or 0,
+        )
+    }
 
 
 def _tmpfs(value: Mapping[str, str]) -> dict[str, Any]:
@@ -165,17 +227,22 @@ def _restart(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"restart": policy}
 
 
-def _ulimits(value: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _ulimits(value: Sequence[Mapping[str, Any] | Ulimit]) -> dict[str, Any]:
     limits = []
     for item in value:
+        if isinstance(item, Ulimit):
+            limits.append(item)
+            continue
         lower = {str(key).lower(): number for key, number in item.items()}
         soft = lower.get("soft", lower.get("hard", 0))
         limits.append(Ulimit(lower["name"], soft, lower.get("hard", soft)))
     return {"ulimits": tuple(limits)}
 
 
-def _extra_hosts(value: Mapping[str, str]) -> dict[str, Any]:
-    return {"extra_hosts": tuple(f"{name}:{address}" for name, address in value.items())}
+def _extra_hosts(value: Mapping[str, str] | Sequence[str]) -> dict[str, Any]:
+    if isinstance(value, list | tuple):
+        return {"extra_hosts": tuple(value)}
+    return {"extra_hosts": tuple(f"{name}:{address}" for name, address in dict(value).items())}  # type: ignore[arg-type]
 
 
 def _log_config(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,6 +252,18 @@ def _log_config(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_PROPAGATION = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
+_NETWORKS = "needs a bridge network, which comes with a later release"
+_ABSENT = {
+    "ports": _NETWORKS,
+    "publish_all_ports": _NETWORKS,
+    "links": _NETWORKS,
+    "mac_address": _NETWORKS,
+    "networking_config": _NETWORKS,
+    "volumes_from": "needs named volumes, which come with a later release",
+    "volume_driver": "needs named volumes, which come with a later release",
+    "device_requests": "is not available: pass the device files with devices=",
+}
 _CONVERTERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "auto_remove": lambda value: {"auto_remove": bool(value)},
     "remove": lambda value: {"auto_remove": bool(value)},
@@ -194,6 +273,16 @@ _CONVERTERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "environment": lambda value: {"environment": environment(value)},
     "entrypoint": lambda value: {"entrypoint": words(value)},
     "volumes": _volumes,
+    "mounts": _given_mounts,
+    "labels": _labels,
+    "healthcheck": _healthcheck,
+    "device_read_bps": _rates("device_read_bps"),
+    "device_write_bps": _rates("device_write_bps"),
+    "device_read_iops": _rates("device_read_iops"),
+    "device_write_iops": _rates("device_write_iops"),
+    "blkio_weight_device": _rates("blkio_weight_device"),
+    "cpus": lambda value: {"nano_cpus": int(float(value) * 1_000_000_000)},
+    "kernel_memory": lambda value: {"kernel_memory": size(value)},
     "tmpfs": _tmpfs,
     "devices": _devices,
     "restart_policy": _restart,

@@ -139,6 +139,10 @@ class FileSystem:
     def execute(self, place: Place) -> None:
         """Make it and attach it. Raises OSError, HostileData."""
         options = self.options
+        # as runc has it: a tmpfs is as open as the directory it covers, and where there was none
+        # as open as /tmp
+        like = self.kind == "tmpfs" and not any(item.startswith("mode=") for item in options.data)
+        like = like and place.has(self.destination)
         if self.kind in ("proc", "sysfs"):
             target = place.plain_directory(self.destination)
         elif self.destination == "/proc":
@@ -146,7 +150,7 @@ class FileSystem:
         else:
             target = place.target(self.destination, is_directory=True)
         data = options.data
-        if self.kind == "tmpfs" and not any(item.startswith("mode=") for item in data):
+        if like:
             data = (*data, f"mode={posix.fstat(target).st_mode & 0o7777:o}")
         if self.label:
             data = (*data, f"context={self.label}")

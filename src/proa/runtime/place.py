@@ -104,6 +104,15 @@ class Place:
         self._check(destination, descriptor)
         return descriptor
 
+    def has(self, destination: str) -> bool:
+        """Whether there is anything at `destination`."""
+        try:
+            descriptor = open_in_root(self.root, destination, posix.O_PATH | posix.O_CLOEXEC)
+        except OSError:
+            return False
+        posix.close(descriptor)
+        return True
+
     def plain_directory(self, destination: str) -> int:
         """The directory on which /proc or /sys is mounted: no link leads to it.
 

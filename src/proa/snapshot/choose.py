@@ -6,6 +6,7 @@ to the other, so the choice stays as long as the store does.
 
 from __future__ import annotations
 
+import _thread
 import posix
 from errno import EEXIST
 
@@ -64,7 +65,7 @@ def _remembered(root: str) -> str | None:
 def _remember(root: str, kind: str) -> str:
     """Keep `kind` for the store, unless another process was first; return what holds now."""
     path = f"{root}/snapshots"
-    draft = f"{path}.{posix.getpid()}"
+    draft = f"{path}.{posix.getpid()}-{_thread.get_ident():x}"
     fd = posix.open(draft, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o644)
     try:
         posix.write(fd, kind.encode() + b"\n")
@@ -86,7 +87,7 @@ def _remember(root: str, kind: str) -> str:
 def _probe(root: str) -> str:
     """Whether an overlay mount whose upper directory lies in `root` can be made."""
     snapshots = OverlaySnapshots(root)
-    key_dir = f"{root}/probe.{posix.getpid()}"
+    key_dir = f"{root}/probe.{posix.getpid()}-{_thread.get_ident():x}"
     try:
         snapshots.prepare(key_dir)
         try:

@@ -50,7 +50,7 @@ class FakeContainers:
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.known: dict[str, FakeContainer] = {}
-        self.summaries: list[ContainerSummary] = []
+        self.listed: list[ContainerSummary] = []
         self.outcome: int | Exception = 0
         self.config: Any = None
 
@@ -63,9 +63,9 @@ class FakeContainers:
             raise ContainerNotFound(f"no such container: {name}")
         return self.known[name]
 
-    def list(self, **options: Any) -> list[ContainerSummary]:
+    def summaries(self, **options: Any) -> list[ContainerSummary]:
         self.calls.append(("list", options))
-        return self.summaries
+        return self.listed
 
     def create(self, config: Any) -> FakeContainer:
         self.config = config

@@ -27,7 +27,7 @@ def _logs(session: Session, values: Values, arguments: list[str]) -> int:
     details = _details(container.attrs) if values.flag("details") else b""
     # Both streams are gathered as far as their order allows, and at once where one follows
     pending, target = bytearray(), STDOUT
-    for entry in container.logs(follow=follow, tail=tail, since=since, until=until):
+    for entry in container.log_entries(follow=follow, tail=tail, since=since, until=until):
         descriptor = STDERR if entry.stream == "stderr" else STDOUT
         if pending and (descriptor != target or len(pending) >= _CHUNK):
             write_bytes(target, bytes(pending))

@@ -52,7 +52,7 @@ def _ls(session: Session, values: Values, _arguments: list[str]) -> int:
         limit = 1
     template = values.text("format", "table")
     size = values.flag("size") or ".Size" in template
-    found = session.engine.containers.list(all=values.flag("all"), limit=limit, filters=wanted)
+    found = session.engine.containers.summaries(all=values.flag("all"), limit=limit, filters=wanted)
     if size:
         found = _with_sizes(session, found)
     truncate = not values.flag("no-trunc")

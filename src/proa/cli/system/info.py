@@ -35,7 +35,7 @@ def _info(session: Session, values: Values, _arguments: list[str]) -> int:
 def facts(session: Session) -> dict[str, Any]:
     """What is known, in the shape of `docker info`."""
     engine = session.engine
-    containers = engine.containers.list(all=True)
+    containers = engine.containers.summaries(all=True)
     running = sum(item.state in ("running", "restarting") for item in containers)
     paused = sum(item.state == "paused" for item in containers)
     return {

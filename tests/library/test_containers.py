@@ -1,0 +1,238 @@
+"""`from proa import Engine`: containers from Python, in the shapes that docker-py's users know."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import proa
+from proa import Engine, Mount, Ulimit
+from tests.support.command import Command
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def engine(alpine: Command) -> Iterator[Engine]:
+    """An engine with the image `alpine`; its containers are removed afterwards."""
+    with Engine(alpine.root) as engine:
+        yield engine
+        for container in engine.containers.list(all=True):
+            container.remove(force=True)
+    del engine
+
+
+def test_the_output_of_a_command_is_returned(engine: Engine) -> None:
+    assert engine.containers.run("alpine", ["echo", "hi"], remove=True) == b"hi\n"
+    assert engine.containers.run("alpine", "echo 'two words'", remove=True) == b"two words\n"
+    assert engine.containers.list(all=True) == []
+
+
+def test_which_streams_are_returned(engine: Engine) -> None:
+    command = ["sh", "-c", "echo out; echo err >&2"]
+
+    assert engine.containers.run("alpine", command) == b"out\n"
+    assert engine.containers.run("alpine", command, stdout=False, stderr=True) == b"err\n"
+    both = engine.containers.run("alpine", command, stderr=True)
+    assert sorted(both.splitlines()) == [b"err", b"out"]
+
+
+def test_a_failed_command_raises_and_says_what_it_wrote(engine: Engine) -> None:
+    with pytest.raises(proa.ContainerFailed) as caught:
+        engine.containers.run("alpine", ["sh", "-c", "echo broken >&2; exit 3"], remove=True)
+
+    assert caught.value.exit_code == 3
+    assert caught.value.output == b"broken\n"
+    assert "exit code 3" in str(caught.value)
+
+
+def test_errors_are_kinds(engine: Engine) -> None:
+    with pytest.raises(proa.ImageNotFound):
+        engine.containers.run("no-such-image")
+    with pytest.raises(proa.CommandNotFound):
+        engine.containers.run("alpine", ["/no/such"], remove=True)
+    with pytest.raises(proa.ContainerNotFound):
+        engine.containers.get("nobody")
+    with pytest.raises(proa.InvalidArgument, match="no option colour"):
+        engine.containers.run("alpine", "true", colour="red")
+    with pytest.raises(proa.Unsupported, match="ports"):
+        engine.containers.run("alpine", "true", ports={"80/tcp": 8080})
+    assert engine.containers.list(all=True) == []
+
+
+def test_many_options(engine: Engine, tmp_path: os.PathLike[str]) -> None:
+    (host := os.path.join(tmp_path, "host"), os.mkdir(host))
+    script = "echo $A; pwd; id -u; hostname; cat /h/file; touch /h/x 2>/dev/null || echo ro; " \
+        "touch /t/x && echo tmpfs; ulimit -n; cat /sys/fs/cgroup/memory/memory.limit_in_bytes " \
+        "2>/dev/null || cat /sys/fs/cgroup/memory.max; grep host.example /etc/hosts"  # fmt: skip
+    with open(os.path.join(host, "file"), "w") as file:
+        file.write("content\n")
+
+    output = engine.containers.run(
+        "alpine",
+        ["sh", "-c", script],
+        environment={"A": 1},
+        working_dir="/usr",
+        user="1000",
+        hostname="box",
+        volumes={host: {"bind": "/h", "mode": "ro"}},
+        tmpfs={"/t": "size=1m"},
+        mounts=[Mount("tmpfs", "/u")],
+        ulimits=[Ulimit("nofile", 100, 200)],
+        mem_limit="64m",
+        extra_hosts={"host.example": "192.0.2.1"},
+        labels=["a=b"],
+        remove=True,
+    )
+
+    assert output.decode().split("\n")[:-1] == [
+        *("1", "/usr", "1000", "box", "content", "ro", "tmpfs", "100", str(64 << 20)),
+        "192.0.2.1\thost.example",
+    ]
+
+
+def test_a_detached_container_and_what_is_known_of_it(engine: Engine) -> None:
+    container = engine.containers.run(
+        "alpine", ["sleep", "600"], detach=True, name="web", labels={"role": "test"}
+    )
+
+    assert container.id.startswith(container.short_id) and len(container.short_id) == 12
+    assert (container.name, container.labels["role"]) == ("web", "test")
+    container.reload()
+    assert container.status == "running"
+    assert container.attrs["State"]["Pid"] == container.pid
+    assert container.image.id == engine.images.get("alpine").id
+    assert [item.name for item in engine.containers.list(filters={"label": "role=test"})] == ["web"]
+    assert engine.containers.get(container.id[:6]).id == container.id
+    assert "CMD" in container.top()[0]
+    assert container.stats()["pids"]["current"] == 1
+    container.rename("web2")
+    container.reload()
+    assert container.name == "web2"
+
+
+def test_its_life(engine: Engine) -> None:
+    container = engine.containers.run(
+        "alpine", ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.02; done"], detach=True
+    )
+    container.reload()
+    container.pause()
+    container.reload()
+    assert container.status == "paused"
+    with pytest.raises(proa.Conflict, match="paused"):
+        container.exec_run("true")
+    container.unpause()
+    container.reload()
+    time.sleep(0.1)
+    container.stop()
+    assert container.wait() == 7
+    container.reload()
+    assert (container.status, container.exit_code) == ("exited", 7)
+    container.start()
+    container.reload()
+    container.restart(timeout=0)
+    container.reload()
+    assert container.status == "running"
+    container.kill()
+    container.reload()
+    assert container.exit_code == 137
+    container.remove()
+    with pytest.raises(proa.ContainerNotFound):
+        container.reload()
+
+
+def test_a_failed_start_is_recorded(engine: Engine) -> None:
+    container = engine.containers.create(proa.ContainerConfig("alpine", command=("/no/such",)))
+    with pytest.raises(proa.CommandNotFound):
+        container.start()
+    container.reload()
+
+    assert (container.status, container.exit_code) == ("created", 127)
+    assert "/no/such" in container.attrs["State"]["Error"]
+
+
+def test_further_commands(engine: Engine) -> None:
+    container = engine.containers.run("alpine", ["sleep", "600"], detach=True)
+    container.reload()
+
+    code, output = container.exec_run(["sh", "-c", "echo $A; pwd; id -u; exit 4"],
+                                      environment=["A=b"], workdir="/etc", user="1000")  # fmt: skip
+    assert (code, output) == (4, b"b\n/etc\n1000\n")
+    result = container.exec_run("sh -c 'echo out; echo err >&2'", demux=True)
+    assert result.output == (b"out\n", b"err\n")
+    assert container.exec_run("tty", tty=True).output == b"/dev/pts/0\r\n"
+    assert container.exec_run("touch /made", detach=True).exit_code is None
+    deadline = time.monotonic() + 10
+    while container.exec_run("test -e /made").exit_code:
+        assert time.monotonic() < deadline
+    with pytest.raises(proa.CommandNotFound):
+        container.exec_run("/no/such")
+
+
+def test_logs(engine: Engine) -> None:
+    script = "echo one; echo two >&2; sleep 0.3; echo three"
+    container = engine.containers.run("alpine", ["sh", "-c", script], detach=True)
+    container.reload()
+
+    lines = list(container.logs(stream=True))
+    assert lines == [b"one\n", b"two\n", b"three\n"]
+    assert container.logs() == b"one\ntwo\nthree\n"
+    assert container.logs(stderr=False) == b"one\nthree\n"
+    assert container.logs(tail=1) == b"three\n"
+    stamped = container.logs(timestamps=True, tail=1)
+    assert isinstance(stamped, bytes) and stamped.endswith(b"Z three\n")
+    assert container.logs(since=time.time() + 60) == b""
+
+
+def test_threads_share_an_engine(engine: Engine) -> None:
+    outputs: dict[int, bytes] = {}
+
+    def work(number: int) -> None:
+        for turn in range(3):
+            key = number * 10 + turn
+            outputs[key] = engine.containers.run("alpine", ["echo", str(key)], remove=True)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert outputs == {n * 10 + t: f"{n * 10 + t}\n".encode() for n in range(4) for t in range(3)}
+    assert engine.containers.list(all=True) == []
+
+
+def test_a_large_program_with_threads_is_never_forked(alpine: Command) -> None:
+    program = f"""
+import os, threading
+def forked(): raise SystemExit("this process was forked")
+heap = bytearray(300 << 20)
+heap[::4096] = b"x" * len(heap[::4096])
+stop = threading.Event()
+others = [threading.Thread(target=stop.wait) for _ in range(20)]
+for other in others: other.start()
+os.fork = os.forkpty = lambda: (_ for _ in ()).throw(AssertionError("fork"))
+os.register_at_fork(before=lambda: os.write(2, b"FORK\\n"))
+from proa import Engine
+with Engine({alpine.root!r}) as engine:
+    print(engine.containers.run("alpine", ["echo", "hi"], remove=True))
+    container = engine.containers.run("alpine", ["sleep", "60"], detach=True)
+    container.reload()
+    print(container.exec_run("echo there"))
+    container.remove(force=True)
+stop.set()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(proa.__file__))}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment,
+        check=False, timeout=60,
+    )  # fmt: skip
+
+    assert result.stderr == ""
+    assert "b'hi\\n'" in result.stdout and "there" in result.stdout
