@@ -85,8 +85,15 @@ class Session:
                 # one command starts few monitors: a process that forks them would idle
                 self._monitors = Monitors()
             self._engine = Engine(self.root, monitors=self._monitors)
+            self._engine.on_warning = _warn
         return self._engine
 
     @engine.setter
     def engine(self, engine: Engine) -> None:
         self._engine = engine
+
+
+def _warn(text: str) -> None:
+    from proa.cli.output import complain
+
+    complain(f"warning: {text}")

@@ -394,12 +394,13 @@ class Container:
         from proa.monitor.launch import start
 
         try:
-            start(monitor, job, stream=stream, attach=attach)
+            warnings = start(monitor, job, stream=stream, attach=attach)
         except (Conflict, Unavailable):
             raise  # it runs, or nobody knows
         except ProaError as error:
             self.record_failure(error)
             raise
+        self._engine.warn(warnings)
 
     def _job(self) -> Job:
         config = self.config

@@ -10,6 +10,7 @@ from proa.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Self
 
     from proa.engine.images import Images
@@ -35,6 +36,9 @@ class Engine:
         self.root = self.store.root
         self.containers = Containers(self)
         self._images: Images | None = None
+        self.on_warning: Callable[[str], None] | None = None
+        """called with a line about what a container was started without, such as a limit for
+        which an ordinary user has no cgroup"""
         self._monitors = monitors or Monitors(spawner=True)
 
     @property
@@ -49,6 +53,12 @@ class Engine:
     def prepare_monitor(self) -> Channel:
         """A process that waits for a container to run; closing the channel ends it."""
         return self._monitors.prepare()
+
+    def warn(self, texts: Iterable[str]) -> None:
+        """Pass `texts` on to whoever wants to know."""
+        if self.on_warning is not None:
+            for text in texts:
+                self.on_warning(text)
 
     def close(self) -> None:
         """Let go of what this object holds. Containers go on."""

@@ -82,17 +82,20 @@ def _basic(config: ContainerConfig) -> list[dict[str, Any]]:
                 continue  # the host has no message queues mounted: programs can do without
             mount = _of_host(mount["destination"])
         if config.network_mode == "host" and mount["destination"] == "/sys" and is_rootless():
-            mount = _of_host("/sys")
+            mount = _of_host("/sys", "rw" if config.privileged else "rro")
+        if config.pid_mode == "host" and mount["destination"] == "/proc" and is_rootless():
+            # the kernel mounts a procfs only for who owns the pid namespace
+            mount = _of_host("/proc")
         found.append(mount)
     return found
 
 
-def _of_host(path: str) -> dict[str, Any]:
+def _of_host(path: str, *more: str) -> dict[str, Any]:
     return {
         "destination": path,
         "type": "bind",
         "source": path,
-        "options": ["rbind", "nosuid", "noexec", "nodev"],
+        "options": ["rbind", "nosuid", "noexec", "nodev", *more],
     }
 
 

@@ -58,8 +58,8 @@ class Spawner:
 
 def start(
     channel: Channel, job: Job, *, stream: int | None = None, attach: dict[str, Any] | None = None
-) -> int:
-    """Give a prepared monitor its job; the pid of the container's first process.
+) -> tuple[str, ...]:
+    """Give a prepared monitor its job; returns what could not be applied, in words.
 
     `stream`: the monitor's end of a byte stream that is attached before the first byte, as
     `attach` says. Further requests can go by `channel` afterwards.
@@ -70,7 +70,7 @@ def start(
     answer = channel.receive()
     if answer is None:
         raise Unavailable(f"the monitor of container {job.id[:12]} died while it started it")
-    return int(checked(answer[0])["started"])
+    return tuple(checked(answer[0])["warnings"])
 
 
 def reap_ended() -> None:

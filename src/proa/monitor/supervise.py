@@ -100,7 +100,8 @@ class Monitor:
         self._control.serve(starter)
         if attach.get("wait"):
             self._control.wait(starter, attach["wait"])
-        starter.send({"started": self.running().pid})
+        container = self.running()
+        starter.send({"started": container.pid, "warnings": list(container.warnings)})
         while not self._ended:
             self.loop.step()
         self._linger()

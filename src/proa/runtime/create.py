@@ -142,7 +142,8 @@ def make(
         adjust = (spec.get("process") or {}).get("oomScoreAdj")
         if adjust is not None and not processes.set_oom_score(pid, int(adjust)):
             warnings.append(
-                f"oomScoreAdj {adjust} was not applied: lowering it takes CAP_SYS_RESOURCE"
+                f"oomScoreAdj {adjust} was not applied: it takes root, and to lower it"
+                " CAP_SYS_RESOURCE"
             )
         if birth.limits_by_creator:
             processes.set_limits(birth.execution, pid)

@@ -104,6 +104,9 @@ def _clone(entry: Entry, files: tuple[int, ...], theirs: Channel, ours: Channel)
         return _clone_by_helper(entry, files, theirs, ours)
     if not flags & CLONE_NEWPID:
         return _born(entry, files, theirs, clone3(0))
+    if not process.owns_machine():
+        # root of a user namespace could not return from there: setns(2)
+        return _clone_by_helper(entry, files, theirs, ours)
     own = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         _join(entry, CLONE_NEWPID)

@@ -246,9 +246,12 @@ def set_limits(execution: Execution, pid: int) -> None:
 def set_oom_score(pid: int, score: int) -> bool:
     """Set how readily the kernel kills `pid` where memory runs out, -1000 to 1000.
 
-    False where lowering it is not allowed. Raises KernelError.
+    False where that is not allowed. Raises KernelError.
     """
-    descriptor = posix.open(f"/proc/{pid}/oom_score_adj", posix.O_WRONLY | posix.O_CLOEXEC)
+    try:
+        descriptor = posix.open(f"/proc/{pid}/oom_score_adj", posix.O_WRONLY | posix.O_CLOEXEC)
+    except PermissionError:
+        return False  # nobody but root of the machine may touch a process that is undumpable
     try:
         posix.write(descriptor, str(score).encode())
     except PermissionError:
