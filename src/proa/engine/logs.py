@@ -168,8 +168,9 @@ def _follow(path: str, file: BinaryIO | None, ended: threading.Event) -> Iterato
                 yield from _lines(file)
                 if _rotated(path, file):
                     yield from _lines(file)  # what came before the rename
+                    later = _next(path, file)
                     file.close()
-                    file = None
+                    file = later
                     continue
             if last_round:
                 return
@@ -184,6 +185,25 @@ def _open(path: str) -> BinaryIO | None:
         return open(path, "rb", buffering=0)
     except FileNotFoundError:
         return None
+
+
+def _next(path: str, file: BinaryIO) -> BinaryIO | None:
+    """The log's file that was begun after `file`: the writer may have rotated more than once.
+
+    Where `file` is removed already, the oldest that there is.
+    """
+    ours = os.fstat(file.fileno())
+    files = _open_all(path)
+    at = 0
+    for number, other in enumerate(files):
+        status = os.fstat(other.fileno())
+        if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
+            at = number + 1
+    wanted = files[at] if at < len(files) else None
+    for other in files:
+        if other is not wanted:
+            other.close()
+    return wanted
 
 
 def _rotated(path: str, file: BinaryIO) -> bool:

@@ -146,9 +146,12 @@ def parse_options(driver: str, options: Mapping[str, str]) -> tuple[int, int]:
             max_size = -1 if value == "-1" else _size(value)
         elif name == "max-file" and value.isdecimal() and int(value) > 0:
             max_files = int(value)
+        elif name in ("labels", "env"):
+            continue  # what `logs --details` shows; the log itself has it not
         else:
             raise InvalidArgument(
-                f"log option {name}={value} is not known: there are max-size=SIZE, max-file=NUMBER"
+                f"log option {name}={value} is not known: there are max-size=SIZE, max-file=NUMBER,"
+                " labels=NAMES, env=NAMES"
             )
     return max_size, max_files
 
