@@ -117,6 +117,10 @@ def make(
         resources = _with_default_devices(linux.get("resources") or {})
         work.cgroup = cgroup
         warnings = cgroup.create(resources)
+        if cgroup.paths == {}:
+            # that an ordinary user has no cgroup is nothing new; what is not limited for that
+            # reason, `apply` says
+            warnings = []
         directory = None if spaces.needs_helper else cgroup.descriptor()
         files: tuple[int, ...] = ()
         if directory is None:
@@ -296,6 +300,7 @@ def _clone(
         return _clone_by_helper(birth, handed, theirs, ours)
     pid, descriptor = clone3(spaces.clone_flags, cgroup=cgroup)
     if pid == 0:
+        ours.close()  # the death of our creator has to be the end of the channel
         be_born(birth, handed, Steps(theirs))
     return pid, descriptor
 
@@ -306,6 +311,7 @@ def _clone_by_helper(
     """As `_clone`, by a process that joins namespaces first, and makes a time namespace."""
     helper, descriptor = clone3(0)
     if helper == 0:
+        ours.close()
         steps = Steps(theirs)
         try:
             _help(birth, handed, steps)

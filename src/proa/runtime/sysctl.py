@@ -84,9 +84,21 @@ def _write(proc: int, name: str, value: str) -> None:
 
 
 def _mount_proc() -> int:
-    context = mount.fsopen("proc")
+    try:
+        context = mount.fsopen("proc")
+    except PermissionError:
+        return _proc_of_host()
     try:
         mount.fsconfig_create(context)
         return mount.fsmount(context)
+    except PermissionError:
+        return _proc_of_host()
     finally:
         posix.close(context)
+
+
+def _proc_of_host() -> int:
+    """Root of a user namespace in the host's pid namespace may mount no procfs. The host's is
+    still at hand, and shows in /proc/sys the namespaces of who looks.
+    """
+    return posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)

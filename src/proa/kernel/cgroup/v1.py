@@ -185,7 +185,11 @@ class CgroupV1(Cgroup):
     def _freezer(self) -> str:
         directory = self.paths.get("freezer")
         if directory is None:
-            raise KernelError("cannot pause: the freezer controller is not mounted")
+            raise KernelError(
+                "cannot pause: the freezer controller is not mounted"
+                if self.paths
+                else "cannot pause: the container has no cgroup, as an ordinary user may make none"
+            )
         return f"{directory}/freezer.state"
 
     def processes(self, *, recursive: bool = True) -> list[int]:
