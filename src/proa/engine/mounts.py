@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from proa.engine.rootless import is_rootless
+from proa.engine.rootless import has_single_id, is_rootless
 from proa.errors import InvalidArgument, NotFound, PermissionDenied
 from proa.runtime import defaults
 
@@ -86,6 +86,10 @@ def _basic(config: ContainerConfig) -> list[dict[str, Any]]:
         if config.pid_mode == "host" and mount["destination"] == "/proc" and is_rootless():
             # the kernel mounts a procfs only for who owns the pid namespace
             mount = _of_host("/proc")
+        if mount["destination"] == "/dev/pts" and is_rootless() and has_single_id():
+            # group 5, tty, is not mapped
+            kept = [option for option in mount["options"] if not option.startswith("gid=")]
+            mount = {**mount, "options": kept}
         found.append(mount)
     return found
 

@@ -49,6 +49,19 @@ def is_rootless() -> bool:
         posix.close(descriptor)
 
 
+def has_single_id() -> bool:
+    """Whether a container's only user and group are root."""
+    if posix.geteuid() != 0:
+        from proa.monitor.rootless import mappings
+
+        return mappings().single
+    descriptor = posix.open("/proc/self/gid_map", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        return posix.read(descriptor, 64).split()[2:] == [b"1"]
+    finally:
+        posix.close(descriptor)
+
+
 def snapshots(root: str) -> Snapshots | Outside:
     """The snapshots of the store at `root`, as far as an engine itself needs them."""
     return choose_snapshots(root) if posix.geteuid() == 0 else Outside(root)
