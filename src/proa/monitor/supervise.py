@@ -14,7 +14,7 @@ from proa.monitor.log import open_log
 from proa.monitor.loop import READ, Loop
 from proa.monitor.recorder import Recorder
 from proa.monitor.stdio import Streams
-from proa.monitor.user import look_up
+from proa.monitor.user import look_up, may_have_groups
 from proa.runtime.container import Container, Stdio
 from proa.snapshot.choose import choose_snapshots
 
@@ -427,7 +427,7 @@ def apply_user(
     """Put `user`, as found in the file system `root`, into an OCI process: ids and HOME."""
     found = look_up(root, user, groups_add)
     entry: dict[str, Any] = {"uid": found.uid, "gid": found.gid}
-    if found.groups:
+    if found.groups and (groups_add or may_have_groups()):
         entry["additionalGids"] = list(found.groups)
     process["user"] = {**process.get("user", {}), **entry}
     environment = process.setdefault("env", [])

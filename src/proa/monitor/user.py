@@ -68,6 +68,21 @@ def look_up(root: int, user: str, groups_add: Sequence[str] = ()) -> User:
     return User(uid, gid, tuple(unique), home)
 
 
+def may_have_groups() -> bool:
+    """Whether this user namespace lets a process have further groups.
+
+    One that an ordinary user has made without newgidmap does not: user_namespaces(7).
+    """
+    try:
+        descriptor = posix.open("/proc/self/setgroups", posix.O_RDONLY | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        return posix.read(descriptor, 16).strip() != b"deny"
+    finally:
+        posix.close(descriptor)
+
+
 def _group(entries: Sequence[Sequence[str]], group: str) -> int:
     for entry in entries:
         if entry[0] == group:

@@ -326,8 +326,16 @@ def _drop(execution: Execution, steps: Steps) -> None:
         # a user namespace whose creator could not be allowed it (user_namespaces(7))
         if set(execution.groups) - {execution.gid}:
             raise
-    posix.setresgid(execution.gid, execution.gid, execution.gid)
-    posix.setresuid(execution.uid, execution.uid, execution.uid)
+    try:
+        posix.setresgid(execution.gid, execution.gid, execution.gid)
+        posix.setresuid(execution.uid, execution.uid, execution.uid)
+    except OSError as error:
+        if error.errno != EINVAL:
+            raise
+        raise KernelError(
+            f"cannot become user {execution.uid}:{execution.gid}: the container's user namespace"
+            " does not have that id; /etc/subuid and /etc/subgid grant an ordinary user more"
+        ) from None
     if execution.uid:
         process.keep_capabilities(False)
     steps.current = "set the capabilities"
