@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posix
+
 from proa.engine import config as configs
 from proa.engine import process
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
@@ -137,6 +139,9 @@ class Container:
         channel = monitor or self._engine.prepare_monitor()
         try:
             self._launch(channel, self._job())
+        except Unavailable:
+            self.end_lost()
+            raise
         finally:
             if monitor is None:
                 channel.close()
@@ -154,6 +159,9 @@ class Container:
         ours, theirs = stream_pair()
         try:
             self._launch(monitor, job, theirs.fileno(), _attach(ends, wait=True))
+        except Unavailable:
+            self.end_lost()
+            raise
         finally:
             theirs.close()
         return Attachment(
@@ -283,8 +291,23 @@ class Container:
             store.containers.set_state(self.id, state)
         except ContainerNotFound:
             return  # someone else was faster
+        self.end_lost()
         snapshots_of(store.root).remove(self.directory)
         store.containers.delete(self.id)
+
+    def end_lost(self) -> None:
+        """End what a monitor that was killed has left running; nothing where one lives."""
+        if not posix.access(self._engine.store.path("run", self.id), posix.F_OK):
+            return
+        locks = MonitorLocks(self._engine.root)
+        try:
+            if locks.holder(self._row.row):
+                return
+        finally:
+            locks.close()
+        from proa.engine.recover import end
+
+        end(self._engine.store, self.id)
 
     def record_failure(self, error: ProaError) -> None:
         """Note that it could not be started."""

@@ -213,7 +213,13 @@ class Containers:
 
         `filters`: as `proa ps --filter` has them.
         """
-        rows = [self._settled(row) for row in self._engine.store.containers.list()]
+        from proa.engine import recover
+
+        store = self._engine.store
+        running = recover.started(store)
+        rows = store.containers.list()
+        recover.sweep(store, frozenset(row.id for row in rows), running)
+        rows = [self._settled(row, row.id in running) for row in rows]
         found = [summarize(row) for row in rows if row.state["status"] != "gone"]
         if filters:
             from proa.engine.filters import matching
@@ -224,12 +230,17 @@ class Containers:
             found = [item for item in found if item.state in ("running", "paused", "restarting")]
         return found[:limit] if limit is not None else found
 
-    def _settled(self, row: ContainerRow) -> ContainerRow:
-        """The row as it is: where its monitor has died, put in order first."""
-        if row.state["status"] == "exited" or (
-            row.state["status"] == "created" and not row.state.get("owner")
-        ):
-            return row
+    def _settled(self, row: ContainerRow, running: bool | None = None) -> ContainerRow:
+        """The row as it is: where its monitor has died, put in order first.
+
+        `running`: whether a monitor has made its directory, as far as that is known.
+        """
+        status = row.state["status"]
+        if status == "exited" or (status == "created" and not row.state.get("owner")):
+            if running is None:
+                running = posix.access(self._engine.store.path("run", row.id), posix.F_OK)
+            if not running:
+                return row
         if self._locks is None:
             self._locks = MonitorLocks(self._engine.root)
         if self._locks.holder(row.row):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import posix
 
 from proa.engine import config as configs
@@ -55,7 +56,10 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     id = posix.urandom(32).hex()
     directory = store.path("containers", id)
     posix.mkdir(directory, 0o710)
+    # as long as this is locked, nobody takes it for what a killed process has left
+    lock = posix.open(directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         snapshots_of(store.root).prepare(f"{directory}/snapshot")
         identity = spec.Identity(id, _hostname(store, config, id), directory)
         _write_files(store, config, identity)
@@ -78,6 +82,8 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     except BaseException:
         snapshots_of(store.root).remove(directory)
         raise
+    finally:
+        posix.close(lock)
 
 
 def _check_platform(name: str, wanted: str, image: Mapping[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import posix
+import time
 
-from proa.engine.rootless import snapshots as snapshots_of
 from proa.errors import NotFound, ProaError
 from proa.lean import clock
 from proa.lean.record import replace
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from proa.store.containers import ContainerRow
     from proa.store.store import Store
 
+_ID = 64
+"""Digits of a container's id."""
+_HASTE = 2.0
+"""Seconds for which nobody touches what a container is being made of."""
 LOST = "its monitor was killed; what still ran of the container was ended"
 
 
@@ -32,20 +37,17 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
         return _gone(row)
     if row.state["status"] != status:
         return row
-    if status == "created":
-        owner = int(row.state.get("owner", 0))
-        if not owner or _lives(owner):
-            return row
-        # it may have been started, and its monitor killed, before the database was told
-        started = _kill(store, row)
-        if not (started or row.config["request"].get("auto_remove")):
-            return _with_state(store, row, {"owner": 0})
-    elif status == "removing":
+    if status == "removing":
+        end(store, row.id)
         return _remove(store, row)
-    elif status in ("running", "paused", "restarting"):
-        _kill(store, row)
-    else:
+    if status == "created" and _lives(int(row.state.get("owner", 0))):
         return row
+    # it may have been started, and its monitor killed, before the database was told
+    started = end(store, row.id)
+    if status in ("created", "exited"):
+        owned = bool(row.state.get("owner"))
+        if not (started or (owned and row.config["request"].get("auto_remove"))):
+            return _with_state(store, row, {"owner": 0}) if owned else row
     if row.config["request"].get("auto_remove"):
         return _remove(store, row)
     lost = {
@@ -59,22 +61,77 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
     return _with_state(store, row, lost)
 
 
+def started(store: Store) -> frozenset[str]:
+    """The ids of containers that have a monitor, or had one that was killed: one look for all."""
+    return frozenset(name for name in posix.listdir(store.path("run")) if len(name) == _ID)
+
+
+def sweep(store: Store, known: frozenset[str], running: frozenset[str]) -> None:
+    """Remove what a killed process has left of containers that have no row.
+
+    `known`: the ids that have one; `running`: what `started` said before they were read.
+    """
+    for id in running - known:
+        if not _exists(store, id):
+            end(store, id)
+    for id in posix.listdir(store.path("containers")):
+        if id not in known and len(id) == _ID:
+            _remove_unfinished(store, id)
+
+
+def _remove_unfinished(store: Store, id: str) -> None:
+    """Remove the directory of a container that nobody is making any more."""
+    path = store.path("containers", id)
+    try:
+        # whoever has made it just now has not had the time to lock it
+        if abs(time.time() - posix.stat(path).st_mtime) < _HASTE:
+            return
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _exists(store, id):
+            from proa.engine.rootless import snapshots
+
+            snapshots(store.root).remove(path)
+    except BlockingIOError:
+        return
+    finally:
+        posix.close(descriptor)
+
+
+def _exists(store: Store, id: str) -> bool:
+    try:
+        store.containers.find(id)
+    except NotFound:
+        return False
+    return True
+
+
 def _with_state(store: Store, row: ContainerRow, changes: dict[str, Any]) -> ContainerRow:
     state = {**row.state, **changes}
     store.containers.set_state(row.id, state)
     return replace(row, state=state)
 
 
-def _kill(store: Store, row: ContainerRow) -> bool:
-    """End what still runs of it; whether there was anything."""
+def end(store: Store, id: str) -> bool:
+    """Kill and remove what a killed monitor has left of the container `id` but its directory;
+    whether it had a first process.
+    """
+    from proa.runtime import state
     from proa.runtime.container import Container
 
+    root = store.path("run", "oci")
     found = True
     try:
-        Container.load(row.id, store.path("run", "oci")).delete(force=True)
-    except (ProaError, OSError):
-        found = False  # it never came so far, or the machine was started anew
-    directory = store.path("run", row.id)
+        Container.load(id, root).delete(force=True)
+    except (ProaError, OSError, ValueError, TypeError):
+        # it never came so far, or the machine was started anew
+        found = False
+        _end_by_cgroup(id)
+        state.remove(state.directory_of(root, id))
+    directory = store.path("run", id)
     for remove, path in ((posix.unlink, f"{directory}/monitor.sock"), (posix.rmdir, directory)):
         try:
             remove(path)
@@ -83,8 +140,32 @@ def _kill(store: Store, row: ContainerRow) -> bool:
     return found
 
 
+def _end_by_cgroup(id: str) -> None:
+    """End a container of which only the cgroup is known: that follows from its id."""
+    from proa.kernel.cgroup import discover, load
+
+    where = discover()
+    path = f"/proa/{id}"
+    if where.version_1:
+        every = {name: where.directory_v1(name, path) for name in where.version_1}
+    elif where.version_2 is not None:
+        every = {"": where.directory_v2(path)}
+    else:
+        return
+    paths = {name: path for name, path in every.items() if posix.access(path, posix.F_OK)}
+    if paths:
+        try:
+            cgroup = load(paths, rootless=posix.geteuid() != 0)
+            cgroup.kill()
+            cgroup.remove()
+        except (ProaError, OSError):
+            return  # another command is at it, or it is not ours
+
+
 def _remove(store: Store, row: ContainerRow) -> ContainerRow:
-    snapshots_of(store.root).remove(store.path("containers", row.id))
+    from proa.engine.rootless import snapshots
+
+    snapshots(store.root).remove(store.path("containers", row.id))
     store.containers.delete(row.id)
     return _gone(row)
 
@@ -94,6 +175,8 @@ def _gone(row: ContainerRow) -> ContainerRow:
 
 
 def _lives(pid: int) -> bool:
+    if not pid:
+        return False
     try:
         posix.kill(pid, 0)
     except ProcessLookupError:
