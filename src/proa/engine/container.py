@@ -17,6 +17,7 @@ from proa.errors import (
 )
 from proa.kernel import signals
 from proa.lean.channel import checked, connect, stream_pair
+from proa.lean.record import replace
 from proa.monitor.job import SOCKET, Job
 from proa.monitor.lock import MonitorLocks
 
@@ -248,14 +249,16 @@ class Container:
         """Wait until it does not run (or `next-exit`, `removed`); its exit code."""
         if condition == "next-exit" or self.status in _LIVE:
             try:
-                return int(self._request({"op": "wait", "condition": condition})["exited"])
+                code = int(self._request({"op": "wait", "condition": condition})["exited"])
             except (Unavailable, Conflict):
-                pass  # it ended just now
+                code = None  # it ended just now
+        else:
+            code = None
         try:
             self.reload()
         except ContainerNotFound:
-            return 0
-        return self.exit_code
+            return code or 0
+        return self.exit_code if code is None else code
 
     def rename(self, name: str) -> None:
         """Give it another name. Raises AlreadyExists, InvalidArgument."""
@@ -423,6 +426,7 @@ class Container:
         except ProaError as error:
             self.record_failure(error)
             raise
+        self._row = replace(self._row, state={**self._row.state, "status": "running"})
         self._engine.warn(warnings)
 
     def _job(self) -> Job:

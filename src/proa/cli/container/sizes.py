@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 
 def sizes(session: Session, name: str) -> tuple[int, int]:
     """Bytes that the container itself changed, and those with its image. Raises NotFound."""
-    attributes = session.engine.containers.get(name).attrs
-    writable = tree_size(attributes["GraphDriver"]["Data"]["UpperDir"])
+    container = session.engine.containers.get(name)
+    attributes = container.attrs
+    if os.geteuid() == 0:
+        writable = tree_size(attributes["GraphDriver"]["Data"]["UpperDir"])
+    else:
+        # some of it may belong to subordinate users, who let nobody look
+        from proa.engine.rootless import snapshots
+
+        found = snapshots(session.engine.root).usage(f"{container.directory}/snapshot")
+        writable = found.size
     return writable, writable + int(session.engine.images.get(attributes["Image"]).attrs["Size"])
 
 
