@@ -242,17 +242,18 @@ class Container:
         try:
             with Short(self._directory) as short:
                 socket.connect(f"{short}/{socket_name}")
-            last = ""
+            final = False
             while (received := self._receive(channel)) is not None:
-                last = str(checked(received[0])["at"])
-                if last == "listener":
+                at = str(checked(received[0])["at"])
+                final = final or at == "final"
+                if at == "listener":
                     self._hand_over(int(received[0]["number"]))
                     channel.send({})
         except ConnectionError:
             raise Conflict(f"container {self.id} cannot be started: it has stopped") from None
         finally:
             channel.close()
-        if last != "final":
+        if not final:
             raise KernelError(f"container {self.id} died before its command was executed")
 
     def _receive(self, channel: Channel) -> tuple[dict[str, Any], list[int]] | None:

@@ -362,17 +362,18 @@ def _answer(channel: Channel, message: dict[str, Any]) -> None:
 def _follow(birth: Birth, channel: Channel, pid: int, descriptor: int) -> int | None:
     """Listen to the child until its command runs, or waits to be started; the terminal, if any."""
     console = None
-    last = ""
+    final = False
     try:
         while (received := channel.receive()) is not None:
             message, descriptors = received
-            last = str(checked(message)["at"])
-            if last == "terminal":
+            at = str(checked(message)["at"])
+            final = final or at == "final"
+            if at == "terminal":
                 console = descriptors[0]
-            elif last == "mounted":
+            elif at == "mounted":
                 _run_hooks(birth, pid)
                 _answer(channel, {"pid": pid})
-            elif last == "listener":
+            elif at == "listener":
                 from proa.runtime.notify import hand_over
 
                 listener = pidfd.get_descriptor(descriptor, int(message["number"]))
@@ -380,9 +381,9 @@ def _follow(birth: Birth, channel: Channel, pid: int, descriptor: int) -> int | 
                 assert birth.execution.filter is not None
                 hand_over(birth.execution.filter, state, pid, listener)
                 _answer(channel, {})
-            elif last == "created":
+            elif at == "created":
                 return console
-        if last != "final":
+        if not final:
             raise KernelError(
                 f"the container's first process died while it was set up ({_death(descriptor)})"
             )

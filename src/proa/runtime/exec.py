@@ -212,21 +212,22 @@ def _set_up(entry: Entry, files: tuple[int, ...], steps: Steps, flags: int) -> N
 def _follow(entry: Entry, channel: Channel, pid: int, descriptor: int) -> int | None:
     """Listen to the child until its command runs; the terminal, if any."""
     console = None
-    last = ""
+    final = False
     try:
         while (received := channel.receive()) is not None:
             message, descriptors = received
-            last = str(checked(message)["at"])
-            if last == "terminal":
+            at = str(checked(message)["at"])
+            final = final or at == "final"
+            if at == "terminal":
                 console = descriptors[0]
-            elif last == "listener":
+            elif at == "listener":
                 from proa.runtime.notify import hand_over
 
                 assert entry.execution.filter is not None
                 listener = pidfd.get_descriptor(descriptor, int(message["number"]))
                 hand_over(entry.execution.filter, entry.state, pid, listener)
                 channel.send({})
-        if last != "final":
+        if not final:
             raise Conflict(f"container {entry.id[:12]} has ended; the command was not executed")
     except BaseException:
         if console is not None:
