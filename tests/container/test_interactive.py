@@ -274,7 +274,7 @@ def test_logs_by_time_and_details(alpine: Command) -> None:
     assert alpine.output("logs", "--since", second, "stamps") == "two"
     assert alpine.output("logs", "--until", stamped[0][0], "stamps") == "one"
     assert alpine.output("logs", "--since", "1h", "stamps") == "one\ntwo"
-    assert alpine.output("logs", "--details", "stamps") == "a=b,E=v one\na=b,E=v two"
+    assert alpine.output("logs", "--details", "stamps") == "E=v,a=b one\nE=v,a=b two"
 
 
 def test_exec_in_the_background(alpine: Command) -> None:

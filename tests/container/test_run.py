@@ -333,7 +333,9 @@ def test_none_is_a_network_with_loopback_alone(alpine: Command) -> None:
 
 
 def test_privileged(alpine: Command) -> None:
-    script = "mkdir -p /mnt && mount -t tmpfs x /mnt && grep Seccomp: /proc/self/status && ls /dev/kmsg"
+    script = (
+        "mkdir -p /mnt && mount -t tmpfs x /mnt && grep Seccomp: /proc/self/status && ls /dev/kmsg"
+    )
     result = alpine("run", "--rm", "--privileged", "alpine", "sh", "-c", script)
 
     assert result.stdout.split() == ["Seccomp:", "0", "/dev/kmsg"]

@@ -451,7 +451,7 @@ class Container:
             auto_remove=config.auto_remove,
             log_driver=config.log_driver,
             log_options=config.log_options,
-            runtime=config.runtime,
+            runtime=_runtime(config.runtime),
             read_only=config.read_only,
         )
 
@@ -479,6 +479,14 @@ class Container:
             return checked(channel.request(message))
         finally:
             channel.close()
+
+
+def _runtime(name: str | None) -> str | None:
+    if name is None:
+        return None
+    from proa.monitor.foreign import find_runtime
+
+    return find_runtime(name)
 
 
 def _attach(ends: Ends, *, wait: bool = False) -> dict[str, Any]:

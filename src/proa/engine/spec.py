@@ -105,6 +105,10 @@ def cgroup_path(config: ContainerConfig, id: str) -> str:
 
 def check_modes(config: ContainerConfig) -> None:
     """Refuse what contradicts itself, or cannot be. Raises InvalidArgument, Unsupported."""
+    if config.runtime is not None:
+        from proa.monitor.foreign import find_runtime
+
+        find_runtime(config.runtime)
     if config.storage_options:
         raise Unsupported(
             "--storage-opt is not available: give the engine's root a file system of that size"

@@ -122,17 +122,20 @@ class Monitor:
         try:
             self._resolve_user(rootfs, spec)
             stdio = Stdio(*streams.child) if streams.child is not None else None
-            self.container = Container.create(
-                job.id,
-                spec,
-                root=f"{job.root}/run/oci",
-                bundle=self.directory,
-                stdio=stdio,
-                rootfs=rootfs,
-                run=True,
-                meanwhile=self._begun,
-                cache=f"{job.root}/cache",
-            )
+            if job.runtime is not None:
+                self.container = self._create_by(job.runtime, spec, stdio, rootfs)
+            else:
+                self.container = Container.create(
+                    job.id,
+                    spec,
+                    root=f"{job.root}/run/oci",
+                    bundle=self.directory,
+                    stdio=stdio,
+                    rootfs=rootfs,
+                    run=True,
+                    meanwhile=self._begun,
+                    cache=f"{job.root}/cache",
+                )
             # whoever is told of the start finds it in the database
             self._recorder.finish()
         finally:
@@ -144,6 +147,24 @@ class Monitor:
             self.attach(viewer, attach)
         streams.begin()
         self.loop.watch(self.container.pidfd, READ, self._exited)
+
+    def _create_by(
+        self, runtime: str, spec: dict[str, Any], stdio: Stdio | None, rootfs: int
+    ) -> Container:
+        """The container, made by another OCI runtime."""
+        from proa.monitor import foreign
+
+        return foreign.create(
+            runtime,
+            self.job.id,
+            spec,
+            root=f"{self.job.root}/run/oci",
+            work=f"{self.run_directory}/foreign",
+            bundle=self.directory,
+            rootfs=rootfs,
+            stdio=stdio,
+            meanwhile=self._begun,
+        )
 
     def _begun(self, pid: int) -> None:
         """The first process is being set up: get ready for those who will talk to us."""

@@ -1,0 +1,110 @@
+"""`--runtime`: the same container by another OCI runtime."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+
+from tests.container.test_interactive import Terminal
+from tests.support.command import Command
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(params=["runc", "crun"])
+def runtime(request: pytest.FixtureRequest, alpine: Command) -> str:
+    """A runtime that this machine has, and that takes the machine's cgroups."""
+    name = str(request.param)
+    if shutil.which(name) is None:
+        pytest.skip(f"no {name} on this machine")
+    result = alpine("run", "--rm", "--runtime", name, "alpine", "true", code=None)
+    if "hybrid mode not supported" in result.stderr:
+        pytest.skip(f"{name} cannot work with this machine's cgroups: {result.stderr.strip()}")
+    return name
+
+
+def test_output_exit_code_and_confinement_are_the_same(alpine: Command, runtime: str) -> None:
+    script = (
+        "echo out; echo err >&2; id; grep -E 'Cap|Seccomp:|NoNew' /proc/self/status; pwd; exit 3"
+    )
+    arguments = (
+        "-w",
+        "/etc",
+        "-u",
+        "nobody",
+        "--cap-add",
+        "NET_ADMIN",
+        "alpine",
+        "sh",
+        "-c",
+        script,
+    )
+
+    own = alpine("run", "--rm", *arguments, code=3)
+    theirs = alpine("run", "--rm", "--runtime", runtime, *arguments, code=3)
+
+    assert (theirs.stdout, theirs.stderr) == (own.stdout, own.stderr)
+    assert alpine.output("ps", "-aq") == ""
+
+
+def test_what_cannot_be_executed(alpine: Command, runtime: str) -> None:
+    result = alpine("run", "--rm", "--runtime", runtime, "alpine", "nosuch", code=127)
+    assert "nosuch" in result.stderr
+    alpine("run", "--rm", "--runtime", runtime, "alpine", "/etc", code=126)
+    assert alpine.output("ps", "-aq") == ""
+
+
+def test_its_life(alpine: Command, runtime: str) -> None:
+    script = "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"
+    alpine(
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "--runtime",
+        runtime,
+        "-m",
+        "64m",
+        "alpine",
+        "sh",
+        "-c",
+        script,
+    )
+    assert alpine.output("inspect", "-f", "{{.HostConfig.Runtime}}", "box") == runtime
+    assert alpine.output("exec", "-e", "A=b", "box", "sh", "-c", "echo $A; id -u") == "b\n0"
+    alpine("exec", "box", "sh", "-c", "exit 9", code=9)
+    alpine("exec", "box", "nosuch", code=127)
+    assert alpine("exec", "-i", "box", "cat", input="piped").stdout == "piped"
+    alpine("pause", "box")
+    assert alpine.output("ps", "--format", "{{.State}}") == "paused"
+    alpine("unpause", "box")
+    assert "sh -c" in alpine.output("top", "box")
+    alpine("stop", "box")
+    assert alpine.output("inspect", "-f", "{{.State.ExitCode}}", "box") == "7"
+    alpine("start", "box")
+    alpine("restart", "-t", "0", "box")
+    time.sleep(0.3)
+    assert alpine.output("logs", "box") == "up\nup\nup"
+    alpine("kill", "box")
+    alpine("rm", "box")
+
+
+def test_a_terminal(alpine: Command, runtime: str) -> None:
+    shell = Terminal(alpine, "run", "--rm", "-it", "--runtime", runtime, "alpine", "sh")
+    shell.expect("# ")
+    shell.resize(33, 111)
+    time.sleep(0.3)
+    shell.type("stty size; tty; exit 4\n")
+    shell.expect("33 111")
+    shell.expect("/dev/")
+
+    assert shell.end() == 4
+
+
+def test_an_unknown_runtime_is_named(alpine: Command) -> None:
+    result = alpine("run", "--rm", "--runtime", "nosuch", "alpine", "true", code=125)
+
+    assert "unknown runtime nosuch" in result.stderr
+    assert alpine.output("ps", "-aq") == ""
