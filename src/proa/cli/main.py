@@ -36,6 +36,7 @@ _INTERRUPTED = 128 + 2
 
 def main() -> NoReturn:
     """Run what `sys.argv` asks for, and end the process with its exit code."""
+    _open_standard()
     try:
         code = run(sys.argv[1:])
     except BrokenPipeError:
@@ -50,6 +51,21 @@ def main() -> NoReturn:
             pass
     # The interpreter's own way out takes a millisecond to free what the kernel frees anyhow.
     posix._exit(code & 0xFF)
+
+
+def _open_standard() -> None:
+    """Give a process that was started with a closed 0, 1 or 2 the null device there.
+
+    Otherwise what is opened next would be taken for its terminal, and be written to.
+    """
+    for number in (0, 1, 2):
+        try:
+            posix.fstat(number)
+        except OSError:
+            opened = posix.open("/dev/null", posix.O_RDWR)  # the lowest number that is free
+            if opened != number:
+                posix.dup2(opened, number)
+                posix.close(opened)
 
 
 def run(arguments: Sequence[str], session: Session | None = None) -> int:

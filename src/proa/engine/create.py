@@ -55,7 +55,11 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     config = _resolve_joined(store, config)
     id = posix.urandom(32).hex()
     directory = store.path("containers", id)
-    posix.mkdir(directory, 0o710)
+    try:
+        posix.mkdir(directory, 0o710)
+    except FileNotFoundError:
+        store.mend()
+        posix.mkdir(directory, 0o710)
     # as long as this is locked, nobody takes it for what a killed process has left
     lock = posix.open(directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:

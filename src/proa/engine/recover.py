@@ -63,7 +63,7 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
 
 def started(store: Store) -> frozenset[str]:
     """The ids of containers that have a monitor, or had one that was killed: one look for all."""
-    return frozenset(name for name in posix.listdir(store.path("run")) if len(name) == _ID)
+    return frozenset(name for name in _names(store, "run") if len(name) == _ID)
 
 
 def sweep(store: Store, known: frozenset[str], running: frozenset[str]) -> None:
@@ -74,7 +74,7 @@ def sweep(store: Store, known: frozenset[str], running: frozenset[str]) -> None:
     for id in running - known:
         if not _exists(store, id):
             end(store, id)
-    for id in posix.listdir(store.path("containers")):
+    for id in _names(store, "containers"):
         if id not in known and len(id) == _ID:
             _remove_unfinished(store, id)
 
@@ -99,6 +99,14 @@ def _remove_unfinished(store: Store, id: str) -> None:
         return
     finally:
         posix.close(descriptor)
+
+
+def _names(store: Store, directory: str) -> list[str]:
+    try:
+        return posix.listdir(store.path(directory))
+    except FileNotFoundError:
+        store.mend()  # someone has removed it: what was in it is gone, what comes has a place
+        return []
 
 
 def _exists(store: Store, id: str) -> bool:

@@ -87,6 +87,10 @@ class Store:
 
         return Leases(self.database, self.path("run", "leases"))
 
+    def mend(self) -> None:
+        """Make the directories anew that someone has removed. Raises as `open` does."""
+        _make(self)
+
     def path(self, *parts: str) -> str:
         """The absolute path of something in the store."""
         return "/".join((self.root, *parts))
