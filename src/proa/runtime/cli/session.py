@@ -87,11 +87,31 @@ def session_of(options: Arguments) -> Session:
 
 
 def default_root() -> str:
-    """Where states are kept: /run/proa-runtime, for an ordinary user in XDG_RUNTIME_DIR."""
-    if posix.geteuid() == 0:
+    """Where states are kept: /run/proa-runtime, for an ordinary user in XDG_RUNTIME_DIR.
+
+    Where that is not set, as after `su`: in /run/user/UID, else in /tmp/proa-runtime-UID.
+    Raises PermissionDenied where that is somebody else's.
+    """
+    user = posix.geteuid()
+    if user == 0:
         return "/run/proa-runtime"
     directory = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-    return f"{directory or f'/run/user/{posix.geteuid()}'}/proa-runtime"
+    if not directory and posix.access(f"/run/user/{user}", posix.W_OK):
+        directory = f"/run/user/{user}"
+    if directory:
+        return f"{directory}/proa-runtime"
+    path = f"/tmp/proa-runtime-{user}"  # noqa: S108 - made and looked at below
+    try:
+        posix.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    # anybody can have made it before us
+    status = posix.stat(path, follow_symlinks=False)
+    if status.st_mode & 0o170077 != 0o040000 or status.st_uid != user:
+        raise PermissionDenied(
+            f"{path} is not a directory of yours alone; set XDG_RUNTIME_DIR, or give --root"
+        )
+    return path
 
 
 def write(text: str) -> None:
