@@ -6,7 +6,7 @@ import posix
 import select
 import time
 
-from proa.errors import Conflict, ProaError, Unavailable
+from proa.errors import Conflict, CorruptData, ProaError, Unavailable
 from proa.lean import clock, json
 from proa.monitor import restart
 from proa.monitor.lock import MonitorLocks
@@ -93,6 +93,14 @@ class Monitor:
                 self.job.log_options or {},
             )
             self._start(viewer, attach)
+        except FileNotFoundError as error:
+            self._fail()
+            if posix.access(self.directory, posix.F_OK):
+                raise
+            raise CorruptData(
+                f"the directory {self.directory} of the container is missing: it cannot be"
+                f" started; remove it with 'proa rm {self.job.id[:12]}', and make it anew"
+            ) from error
         except BaseException:
             self._fail()
             raise
@@ -195,10 +203,22 @@ class Monitor:
         return self._log
 
     def _prepare_spec(self) -> dict[str, Any]:
-        descriptor = posix.open(f"{self.directory}/config.json", posix.O_RDONLY | posix.O_CLOEXEC)
+        path = f"{self.directory}/config.json"
+        try:
+            descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        except FileNotFoundError:
+            raise CorruptData(
+                f"{path} of the container is missing: it cannot be started; remove it with"
+                f" 'proa rm {self.job.id[:12]}', and make it anew"
+            ) from None
         try:
             size = posix.fstat(descriptor).st_size
             spec: dict[str, Any] = json.loads(posix.read(descriptor, size))
+        except ValueError as error:
+            raise CorruptData(
+                f"{path} of the container is damaged ({error}); remove it with"
+                f" 'proa rm {self.job.id[:12]}', and make it anew"
+            ) from None
         finally:
             posix.close(descriptor)
         if self.job.join:
