@@ -82,9 +82,12 @@ def _main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return 128 + 13
     except Exception as error:
-        if session is None or session.debug:
+        if (session is None and not isinstance(error, ProaError)) or (session and session.debug):
             _trace(error)
-        (session or session_of(parse({}, (), what=""))).complain(_plain(error))
+        # without a session: the options were wrong, or there is no place for states
+        (session or session_of(parse(GLOBAL_FLAGS, ("--root", "/"), what=""))).complain(
+            _plain(error)
+        )
         return 1
 
 

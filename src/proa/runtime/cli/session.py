@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from proa.errors import InvalidArgument, ProaError
+from proa.errors import InvalidArgument, PermissionDenied, ProaError
 from proa.lean import clock, json
 from proa.lean.record import record
 from proa.runtime.container import Container
@@ -105,6 +105,10 @@ def default_root() -> str:
         posix.mkdir(path, 0o700)
     except FileExistsError:
         pass
+    except OSError as error:
+        raise PermissionDenied(
+            f"cannot make {path} ({error.strerror}); set XDG_RUNTIME_DIR, or give --root"
+        ) from None
     # anybody can have made it before us
     status = posix.stat(path, follow_symlinks=False)
     if status.st_mode & 0o170077 != 0o040000 or status.st_uid != user:
