@@ -135,8 +135,22 @@ def _resolve_joined(store: Store, config: ContainerConfig) -> ContainerConfig:
     for field in ("network_mode", "pid_mode", "ipc_mode"):
         mode: str = getattr(config, field)
         if mode.startswith("container:"):
+            _check_joinable(store, field, mode)
             changes[field] = f"container:{store.containers.find(mode.partition(':')[2]).id}"
     return replace(config, **changes) if changes else config
+
+
+def _check_joinable(store: Store, field: str, mode: str) -> None:
+    """Refuse the IPC namespace of a container that was not made to share it (InvalidArgument)."""
+    if field != "ipc_mode":
+        return
+    name = mode.partition(":")[2]
+    request = store.containers.find(name).config["request"]
+    if request.get("ipc_mode", "") in ("", "private", "none"):
+        raise InvalidArgument(
+            f"can't join IPC of container {name}: non-shareable IPC;"
+            " make that container with --ipc shareable"
+        )
 
 
 def _hostname(store: Store, config: ContainerConfig, id: str) -> str:

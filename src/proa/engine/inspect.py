@@ -7,9 +7,11 @@ from proa.engine import process as processes
 from proa.engine import security
 from proa.engine.rootless import snapshots as snapshots_of
 from proa.lean import clock
+from proa.runtime import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from proa.engine.config import ContainerConfig
@@ -119,6 +121,7 @@ def _config(config: ContainerConfig, process: Process, hostname: str) -> dict[st
 
 
 def _host_config(config: ContainerConfig) -> dict[str, Any]:
+    unconfined = security.parse_options(config).system_paths == "unconfined"
     return {
         "Binds": [
             f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
@@ -173,6 +176,11 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "NanoCpus": config.nano_cpus or 0,
         "CgroupParent": config.cgroup_parent,
         "BlkioWeight": config.blkio_weight or 0,
+        "BlkioWeightDevice": _rates(config.blkio_weight_device, "Weight"),
+        "BlkioDeviceReadBps": _rates(config.device_read_bps),
+        "BlkioDeviceWriteBps": _rates(config.device_write_bps),
+        "BlkioDeviceReadIOps": _rates(config.device_read_iops),
+        "BlkioDeviceWriteIOps": _rates(config.device_write_iops),
         "CpuPeriod": config.cpu_period or 0,
         "CpuQuota": config.cpu_quota or 0,
         "CpuRealtimePeriod": config.cpu_rt_period or 0,
@@ -189,6 +197,8 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         ],
         "DeviceCgroupRules": list(config.device_cgroup_rules) or None,
         "DeviceRequests": None,
+        "KernelMemory": config.kernel_memory or 0,
+        "KernelMemoryTCP": 0,
         "MemoryReservation": config.memory_reservation or 0,
         "MemorySwap": config.memory_swap or (config.memory or 0) * 2,
         "MemorySwappiness": config.memory_swappiness,
@@ -196,10 +206,21 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "PidsLimit": config.pids_limit,
         "Ulimits": [
             {"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits
-        ]
-        or None,
+        ],
         "Init": config.init or None,
+        "Annotations": dict(config.annotations or {}) or None,
+        # of Windows; scripts that know the shape find them
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+        "MaskedPaths": [] if unconfined else defaults.masked_paths(),
+        "ReadonlyPaths": [] if unconfined else list(defaults.READ_ONLY_PATHS),
     }
+
+
+def _rates(items: Sequence[configs.DeviceRate], name: str = "Rate") -> list[dict[str, Any]]:
+    return [{"Path": item.path, name: item.rate} for item in items]
 
 
 def _mount(mount: configs.Mount) -> dict[str, Any]:
@@ -216,12 +237,40 @@ def _mount(mount: configs.Mount) -> dict[str, Any]:
 def _network_settings(config: ContainerConfig) -> dict[str, Any]:
     name = "none" if config.network_mode == "default" else config.network_mode
     return {
+        "Bridge": "",
+        "SandboxID": "",
         "SandboxKey": "",
         "Ports": {},
-        "IPAddress": "",
-        "Gateway": "",
-        "MacAddress": "",
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **_NO_ADDRESS,
         "Networks": {}
         if name.startswith("container:")
-        else {name: {"IPAddress": "", "Gateway": "", "MacAddress": "", "Aliases": None}},
+        else {
+            name: {
+                "IPAMConfig": None,
+                "Links": None,
+                "Aliases": None,
+                "DriverOpts": None,
+                "NetworkID": "",
+                **_NO_ADDRESS,
+                "DNSNames": None,
+            }
+        },
     }
+
+
+_NO_ADDRESS = {
+    "EndpointID": "",
+    "Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "MacAddress": "",
+}
+"""What Docker shows of a network without addresses."""
