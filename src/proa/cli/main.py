@@ -32,6 +32,8 @@ GLOBAL_FLAGS = (
     ("tlsverify", "", "bool", ""),
 )
 _INTERRUPTED = 128 + 2
+_FULL = (28, 122)
+"""ENOSPC, EDQUOT"""
 
 
 def main() -> NoReturn:
@@ -240,6 +242,12 @@ def _report(error: Exception, session: Session, command: Command | None) -> int:
     elif isinstance(error, ProaError):
         if not isinstance(error, Failed):
             complain(_one_line(error))
+    elif isinstance(error, OSError) and error.errno in _FULL:
+        place = f" of {session.root}" if session.root else " of the engine's root"
+        complain(
+            f"no space left on the file system{place}; free some, for instance by 'proa rm' or"
+            " 'proa rmi'"
+        )
     elif isinstance(error, OSError):
         name = error.filename
         if isinstance(name, bytes):

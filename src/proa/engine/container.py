@@ -12,6 +12,7 @@ from proa.errors import (
     CommandNotFound,
     Conflict,
     ContainerNotFound,
+    NoSpace,
     ProaError,
     Unavailable,
 )
@@ -294,6 +295,8 @@ class Container:
             store.containers.set_state(self.id, state)
         except ContainerNotFound:
             return  # someone else was faster
+        except NoSpace:
+            pass  # what is removed now makes room for the word of it
         self.end_lost()
         snapshots_of(store.root).remove(self.directory)
         store.containers.delete(self.id)

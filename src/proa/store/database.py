@@ -295,7 +295,10 @@ def explain(path: str, error: Exception) -> ProaError:
     if code == _CONSTRAINT:
         return Constraint(str(error))
     if code == _FULL or (code in (_IOERR, _CANTOPEN) and _is_full(path)):
-        return NoSpace(f"no space left for the database {path}; free some on its file system")
+        return NoSpace(
+            f"no space left for the database {path}; free some on its file system, for instance"
+            " by 'proa rm'"
+        )
     if code in (_CORRUPT, _NOTADB):
         return CorruptData(f"the database {path} is damaged ({error}); restore it from a backup")
     if code in (_BUSY, _LOCKED):
