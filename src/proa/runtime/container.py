@@ -110,6 +110,8 @@ class Container:
                 state.write(directory, state.SPEC, json.dumps(spec).encode())
             if not run:
                 listener = _listen(directory)
+            # what is kept is the whole spec: exec comes from outside, and joins the namespace
+            here = spec if posix.geteuid() == 0 else _enter(spec)
             found: list[State] = []
 
             def record_state(pid: int, cgroup: Cgroup) -> None:
@@ -129,7 +131,7 @@ class Container:
             born = create.make(
                 create.Request(
                     id=id,
-                    spec=spec,
+                    spec=here,
                     bundle=bundle,
                     rootfs=rootfs,
                     stdio=(stdio.stdin, stdio.stdout, stdio.stderr) if stdio else None,
@@ -448,3 +450,9 @@ def _listen(directory: str) -> _socket.socket:
         socket.bind(f"{short}/{state.START}")
     socket.listen(1)
     return socket
+
+
+def _enter(spec: dict[str, Any]) -> dict[str, Any]:
+    from proa.runtime.rootless import enter
+
+    return enter(spec)
