@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posix
 
-from proa.errors import Unavailable
+from proa.errors import NotFound, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +87,11 @@ def _work(root: str, work: Callable[[Store], None], answer: int) -> None:
 
 
 def _write(store: Store, id: str, changes: dict[str, Any]) -> None:
-    state = store.containers.find(id).state
-    store.containers.set_state(id, {**state, **changes})
+    try:
+        state = store.containers.find(id).state
+        store.containers.set_state(id, {**state, **changes})
+    except NotFound:
+        return  # someone has removed it: there is nothing to be told, now or later
 
 
 def _remove(store: Store, id: str, directory: str) -> None:

@@ -196,7 +196,7 @@ class Monitor:
             return
 
         self._unrecorded = running
-        self._record_timer = self.loop.after(_HASTE, self._record)
+        self._record_timer = self.loop.after(_HASTE, self._record_late)
 
     def _log_of(self) -> JsonLog | NoLog:
         assert self._log is not None
@@ -275,7 +275,7 @@ class Monitor:
         }
         if again:
             self._delay = restart.next_delay(self._delay, ran)
-            self._record(status="restarting", **finished)
+            self._record_late(status="restarting", **finished)
             self._restart_timer = self.loop.after(self._delay, self._restart)
             self._tell("next-exit", exit_code)
             return
@@ -379,6 +379,17 @@ class Monitor:
             self.loop.step()
         self.loop.cancel(late)
         self._recorder.rest()
+
+    def _record_late(self, **changes: Any) -> None:
+        """As `_record`; where the database cannot take it (a full disk), it is told again."""
+        self.loop.cancel(self._record_timer)
+        self._record_timer = None
+        unrecorded = {**self._unrecorded, **changes}
+        try:
+            self._record(**changes)
+        except Unavailable:
+            self._unrecorded = unrecorded
+            self._record_timer = self.loop.after(_AGAIN, self._record_late)
 
     def _record(self, **changes: Any) -> None:
         """Write what has changed to the container's row."""
