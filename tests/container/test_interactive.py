@@ -151,7 +151,7 @@ def test_stdin_without_a_terminal_is_refused_with_t(alpine: Command) -> None:
 
 @pytest.mark.parametrize("way", ["run", "exec"])
 def test_much_input_and_output_without_loss(alpine: Command, way: str) -> None:
-    arguments = ("run", "--rm", "-i", "alpine", "cat")
+    arguments: tuple[str, ...] = ("run", "--rm", "-i", "alpine", "cat")
     if way == "exec":
         alpine("run", "-d", "--name", "box", "alpine", "sleep", "1000")
         arguments = ("exec", "-i", "box", "cat")

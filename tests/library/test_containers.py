@@ -67,7 +67,8 @@ def test_errors_are_kinds(engine: Engine) -> None:
 
 
 def test_many_options(engine: Engine, tmp_path: os.PathLike[str]) -> None:
-    (host := os.path.join(tmp_path, "host"), os.mkdir(host))
+    host = os.path.join(tmp_path, "host")
+    os.mkdir(host)
     script = "echo $A; pwd; id -u; hostname; cat /h/file; touch /h/x 2>/dev/null || echo ro; " \
         "touch /t/x && echo tmpfs; ulimit -n; cat /sys/fs/cgroup/memory/memory.limit_in_bytes " \
         "2>/dev/null || cat /sys/fs/cgroup/memory.max; grep host.example /etc/hosts"  # fmt: skip

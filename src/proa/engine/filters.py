@@ -55,7 +55,11 @@ def _test(name: str, values: Sequence[str], store: Store) -> Callable[[Container
         case "before" | "since":
             return _by_age(name, values, store)
         case "network":
-            return lambda item: any(value in item.networks for value in values)
+            # without --network there is none, as long as there are no bridges
+            return lambda item: any(
+                value in item.networks or (value == "none" and "default" in item.networks)
+                for value in values
+            )
         case "volume":
             return lambda item: any(value in item.mounts for value in values)
         case "health":
