@@ -100,7 +100,7 @@ def test_files_of_subordinate_users_can_be_measured_and_removed(box: Command) ->
 
 @pytest.mark.parametrize("kind", ["network", "pid", "ipc"])
 def test_namespaces_of_another_container_can_be_joined(box: Command, kind: str) -> None:
-    box("run", "-d", "--name", "one", "box", "sleep", "600")
+    box("run", "-d", "--name", "one", "--ipc", "shareable", "box", "sleep", "600")
     read = ("readlink", f"/proc/self/ns/{ {'network': 'net'}.get(kind, kind) }")
 
     joined = box.output("run", "--rm", f"--{kind}", "container:one", "box", *read)
