@@ -15,7 +15,7 @@ RUNTIMES = ("runc", "proa-runtime")
 
 
 @pytest.fixture(params=RUNTIMES)
-def runtime(request: pytest.FixtureRequest, binaries: str) -> Iterator[Runtime]:
+def runtime(request: pytest.FixtureRequest, binaries: str, bundle: Bundle) -> Iterator[Runtime]:
     name: str = request.param
     marker = request.node.get_closest_marker("beyond_runc")
     if name == "runc" and marker is not None:
@@ -29,7 +29,7 @@ def runtime(request: pytest.FixtureRequest, binaries: str) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def ours(binaries: str) -> Iterator[Runtime]:
+def ours(binaries: str, bundle: Bundle) -> Iterator[Runtime]:
     found = Runtime(
         os.path.join(binaries, "proa-runtime"), "proa-runtime", tempfile.mkdtemp(prefix="runtime-")
     )

@@ -199,7 +199,8 @@ def test_masked_and_read_only_paths(runtime: Runtime, bundle: Bundle) -> None:
 def test_default_devices(runtime: Runtime, bundle: Bundle) -> None:
     bundle.shell(
         "for f in null zero full random urandom tty; do stat -c '%n %t:%T %a' /dev/$f; done;"
-        "for l in fd stdin ptmx; do readlink /dev/$l; done; echo x > /dev/null && head -c 1 /dev/zero | wc -c"
+        "for l in fd stdin ptmx; do readlink /dev/$l; done;"
+        "echo x > /dev/null && head -c 1 /dev/zero | wc -c"
     )
     assert runtime.run(bundle).splitlines() == [
         "/dev/null 1:3 666",

@@ -135,7 +135,9 @@ def test_ps_lists_its_processes(runtime: Runtime, bundle: Bundle) -> None:
     runtime.start_detached(bundle)
 
     assert json.loads(runtime("ps", "-f", "json", "box").stdout) == [runtime.state()["pid"]]
-    assert "sleep 1234" in runtime("ps", "box").stdout
+    deadline = time.monotonic() + 5
+    while "sleep 1234" not in runtime("ps", "box").stdout:
+        assert time.monotonic() < deadline  # runc's start returns before execve
 
 
 def test_events_and_update(runtime: Runtime, bundle: Bundle) -> None:
