@@ -79,5 +79,10 @@ def default_root() -> str:
     environment = posix.environ
     data = environment.get(b"XDG_DATA_HOME")
     if not data:
-        data = environment.get(b"HOME", b"/") + b"/.local/share"
+        home = environment.get(b"HOME")
+        if not home:
+            from proa.monitor.rootless import home_of
+
+            home = home_of(posix.geteuid()).encode("utf-8", "surrogateescape")
+        data = home + b"/.local/share"
     return f"{data.decode('utf-8', 'surrogateescape')}/proa"

@@ -157,6 +157,15 @@ def user_name(uid: int) -> str:
     return posix.environ.get(b"USER", b"").decode("utf-8", "replace")
 
 
+def home_of(uid: int) -> str:
+    """The home directory of a user in /etc/passwd; / where it is not there."""
+    for line in _lines("/etc/passwd"):
+        fields = line.split(":")
+        if len(fields) > 5 and fields[2] == str(uid):
+            return fields[5]
+    return "/"
+
+
 def _lines(path: str) -> list[str]:
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
