@@ -39,6 +39,7 @@ class Runtime:
         spec["process"]["terminal"] = False
         spec["linux"]["cgroupsPath"] = f"/pb-{self.name}"
         spec.pop("hooks", None)  # an engine's own business
+        spec["ociVersion"] = "1.0.2"  # crun 1.8 knows none that is newer
         for namespace in spec["linux"]["namespaces"]:
             namespace.pop("path", None)
         os.mkdir(bundle)

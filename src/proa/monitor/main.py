@@ -102,9 +102,18 @@ def _enter(namespace: int, job: Job) -> None:
 
 def _fork(spawner: Channel, descriptor: int, namespace: int | None) -> None:
     """A monitor for one job, on a channel of its own; it is nobody's child soon."""
-    # what a monitor of its own imports while the container sets itself up
+    # what a monitor imports when it needs it: here it is imported once for all
+    import proa.kernel.cgroup.devices
+    import proa.kernel.cgroup.v1
+    import proa.kernel.cgroup.v1_resources
+    import proa.kernel.cgroup.v2
+    import proa.kernel.cgroup.v2_resources
     import proa.monitor.control
+    import proa.runtime.cgroup_mount
     import proa.runtime.exec
+    import proa.runtime.seccomp
+    import proa.runtime.sysctl
+    import proa.snapshot.overlay
     import proa.store.store  # noqa: F401
 
     if posix.fork():

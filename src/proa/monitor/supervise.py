@@ -57,6 +57,7 @@ class Monitor:
         self._log: JsonLog | NoLog | None = None
         self._state: dict[str, Any] = {}
         """of the container, as far as this monitor has changed it"""
+        self._left = False
         self._restarts = job.restart_count
         self._recorder = Recorder(job.root, job.id)
         self._restart_timer: Timer | None = None
@@ -110,6 +111,8 @@ class Monitor:
             self._control.wait(starter, attach["wait"])
         container = self.running()
         starter.send({"started": container.pid, "warnings": list(container.warnings)})
+        if self._unrecorded:
+            self._record_timer = self.loop.after(_HASTE, self._record_late)
         while not self._ended:
             self.loop.step()
         self._linger()
@@ -196,7 +199,6 @@ class Monitor:
             return
 
         self._unrecorded = running
-        self._record_timer = self.loop.after(_HASTE, self._record_late)
 
     def _log_of(self) -> JsonLog | NoLog:
         assert self._log is not None
@@ -334,6 +336,9 @@ class Monitor:
 
     def _leave(self) -> None:
         """Give up the socket and the lock: from now on another monitor may take the container."""
+        if self._left:
+            return
+        self._left = True
         if self._control is not None:
             self._control.stop_listening()
         for remove, path in (
