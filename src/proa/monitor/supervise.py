@@ -58,6 +58,7 @@ class Monitor:
         self._state: dict[str, Any] = {}
         """of the container, as far as this monitor has changed it"""
         self._left = False
+        self._warnings: list[str] = []
         self._restarts = job.restart_count
         self._recorder = Recorder(job.root, job.id)
         self._restart_timer: Timer | None = None
@@ -110,7 +111,7 @@ class Monitor:
         if attach.get("wait"):
             self._control.wait(starter, attach["wait"])
         container = self.running()
-        starter.send({"started": container.pid, "warnings": list(container.warnings)})
+        starter.send({"started": container.pid, "warnings": [*self._warnings, *container.warnings]})
         if self._unrecorded:
             self._record_timer = self.loop.after(_HASTE, self._record_late)
         while not self._ended:
@@ -225,6 +226,10 @@ class Monitor:
             posix.close(descriptor)
         if self.job.join:
             self._join_namespaces(spec)
+        if spec["process"].get("rlimits"):
+            from proa.monitor.reach import lower_limits
+
+            self._warnings = lower_limits(spec["process"])
         return spec
 
     def _join_namespaces(self, spec: dict[str, Any]) -> None:

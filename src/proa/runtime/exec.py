@@ -116,10 +116,21 @@ def _clone(entry: Entry, files: tuple[int, ...], theirs: Channel, ours: Channel)
         except OSError as error:
             raise Conflict(f"container {entry.id[:12]} is not running ({error.strerror})") from None
         if born[0]:
-            setns(own, CLONE_NEWPID)
+            _return(own, born)
     finally:
         posix.close(own)
     return _born(entry, files, theirs, born)
+
+
+def _return(own: int, born: tuple[int, int]) -> None:
+    """Have later children be born in our own pid namespace again."""
+    try:
+        setns(own, CLONE_NEWPID)
+    except OSError:
+        pidfd.send_signal(born[1], _KILL)
+        posix.waitpid(born[0], 0)
+        posix.close(born[1])
+        raise
 
 
 def _born(
