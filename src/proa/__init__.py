@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from proa.engine.execute import ExecResult as ExecResult
     from proa.engine.images import Image as Image
     from proa.engine.logs import LogEntry as LogEntry
-    from proa.engine.rootless import enter as enter_user_namespace
+    from proa.engine.rootless import enter as enter_user_namespace  # noqa: F401 - renamed
     from proa.errors import AlreadyExists as AlreadyExists
     from proa.errors import AmbiguousName as AmbiguousName
     from proa.errors import Cancelled as Cancelled

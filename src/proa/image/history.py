@@ -20,7 +20,8 @@ def history(store: Store, image: ImageRecord) -> list[dict[str, Any]]:
 
     Sizes are those of the steps' layers on disk, in bytes; times are seconds since 1970.
     """
-    sizes = [store.layers.size(diff_id) for diff_id in image.layers]
+    known = store.layers.sizes()
+    sizes = [known.get(diff_id, 0) for diff_id in diff_ids(image)]
     steps = []
     used = 0
     for entry in image.config.get("history") or []:
@@ -36,6 +37,11 @@ def history(store: Store, image: ImageRecord) -> list[dict[str, Any]]:
         steps[0]["Id"] = str(image.id)
         steps[0]["Tags"] = list(image.tags) or None
     return steps
+
+
+def diff_ids(image: ImageRecord) -> list[str]:
+    """The layers of an image as its config has them: some may come several times."""
+    return list((image.config.get("rootfs") or {}).get("diff_ids") or ())
 
 
 def _step(entry: dict[str, Any], size: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proa.errors import PermissionDenied
+from proa.image.history import diff_ids
 from proa.lean import clock
 from proa.oci.reference import Reference
 from proa.snapshot.choose import choose_snapshots
@@ -51,7 +52,7 @@ def inspect(store: Store, image: ImageRecord) -> dict[str, Any]:
             "Name": _driver(store),
             "Data": _directories(store, image),
         },
-        "RootFS": {"Type": "layers", "Layers": list(map(str, image.layers))},
+        "RootFS": {"Type": "layers", "Layers": diff_ids(image)},
         "Metadata": {"LastTagTime": _last_tagged(store, image)},
         "Descriptor": _descriptor(store, image),
     }

@@ -270,13 +270,13 @@ def _are_known(store: Store, diff_id: Digest, digest: Digest) -> bool:
     if digest == diff_id:
         return True
     rows = store.database.all(
-        "SELECT id, manifest, layers FROM images WHERE instr(layers, ?1) AND instr(content, ?2)",
+        "SELECT manifest, config FROM images WHERE instr(layers, ?1) AND instr(content, ?2)",
         (diff_id, digest),
     )
-    for _, manifest, layers in rows:
+    for manifest, config in rows:
         data = store.blobs.read(Digest.trusted(manifest), LARGEST_MANIFEST)
         blobs = [layer.digest for layer in Manifest.parse(data).layers]
-        if (diff_id, digest) in zip(loads(layers), blobs, strict=False):
+        if (diff_id, digest) in zip(loads(config)["rootfs"]["diff_ids"], blobs, strict=False):
             return True
     return False
 
@@ -335,9 +335,9 @@ def _record(
         id=image.id,
         manifest=manifest.digest,
         config=image.config.data.decode(),
-        layers=image.config.diff_ids,
+        layers=_stack(image.config.diff_ids),
         content=tuple(dict.fromkeys(content)),
-        size=sum(sizes.get(diff_id, 0) for diff_id in image.config.diff_ids),
+        size=sum(sizes.get(diff_id, 0) for diff_id in set(image.config.diff_ids)),
         created=min(image.config.created, _LATEST),
         stored=time.time_ns(),
     )
@@ -348,6 +348,15 @@ def _record(
             former.append((reference.familiar, meant))
         store.images.refer(str(reference), image.id)
     return former
+
+
+def _stack(diff_ids: tuple[Digest, ...]) -> tuple[Digest, ...]:
+    """The layers to be mounted, each once: overlayfs refuses a directory that it has already.
+
+    Of a layer that comes several times (an empty one often does), all that is in a lower place
+    is in its topmost place, too.
+    """
+    return tuple(reversed(dict.fromkeys(reversed(diff_ids))))
 
 
 def explain(error: OSError, store: Store, what: str) -> Exception:

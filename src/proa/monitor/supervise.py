@@ -306,20 +306,20 @@ class Monitor:
         if self._log is not None:
             self._log.close()
             self._log = None
-        exited = {"exited": int(finished["exit_code"]), "error": str(finished.get("error", ""))}
+        exit_code, error = int(finished["exit_code"]), str(finished.get("error", ""))
         try:
             if not self.job.auto_remove:
                 self._record(status="exited", **finished)
-            elif not self._is_removed_by_starter(exited):
+            elif not self._is_removed_by_starter({"exited": exit_code, "error": error}):
                 self._recorder.remove(self.directory)
         except Unavailable:
             # a full disk, most likely: what the exit code was is not forgotten over that
             self._attached = False
-            self._tell("all", **exited)
+            self._tell("all", exit_code, error)
             self.loop.after(_AGAIN, lambda: self._finish(finished))
             return
         self._leave()
-        self._tell("all", **exited)
+        self._tell("all", exit_code, error)
         self._ended = True
 
     def _fail(self) -> None:

@@ -180,7 +180,7 @@ def _execute(
     steps: Steps,
     limits: bool,
     wait: Callable[[], None] | None,
-) -> None:
+) -> Never:
     reset_signals()
     _configure(execution, steps)
     if limits:

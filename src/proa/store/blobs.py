@@ -52,7 +52,7 @@ class Blobs:
     def open(self, digest: Digest) -> BinaryIO:
         """Read it, unbuffered. Raises NotFound."""
         try:
-            return io.FileIO(self.path(digest))  # type: ignore[return-value]
+            return io.FileIO(self.path(digest))
         except FileNotFoundError:
             raise _missing(digest) from None
 

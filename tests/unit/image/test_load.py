@@ -101,7 +101,10 @@ def test_layers_of_docker_archives_may_be_links_and_compressed(
     )
     (image,) = images.load(archive)
     assert image.tags == []
-    assert image.record.layers == (archives.digest(data),) * 3
+    assert image.attrs["RootFS"]["Layers"] == [archives.digest(data)] * 3
+    # what is mounted must not come twice
+    assert image.record.layers == (archives.digest(data),)
+    assert [step["Size"] for step in image.history()] == [4096] * 3
     assert images.get(image.short_id).id == image.id
 
 

@@ -39,10 +39,12 @@ def list(session: Session, arguments: Sequence[str]) -> int:
     if _format(options.text("format", "table")) == "json":
         write(f"{json.dumps(found)}\n")
         return 0
-    rows = [("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")]
-    rows += [
-        tuple(str(item[key]) for key in ("id", "pid", "status", "bundle", "created", "owner"))
-        for item in found
+    rows: Sequence[tuple[str, ...]] = [
+        ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"),
+        *(
+            tuple(str(item[key]) for key in ("id", "pid", "status", "bundle", "created", "owner"))
+            for item in found
+        ),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
