@@ -179,7 +179,9 @@ def test_a_reader_that_goes_away_ends_it_by_sigpipe() -> None:
 def test_a_full_disk_is_told() -> None:
     with open("/dev/full", "wb") as full:
         process = execute("ps", "--help", stdout=full)
-        assert process.communicate()[1] == b"proa: no space left on device\n"
+        told = process.communicate()[1]
+    assert told.startswith(b"proa: no space left")
+    assert told.count(b"\n") == 1
     assert process.returncode == 1
 
 
