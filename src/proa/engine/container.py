@@ -173,7 +173,7 @@ class Container:
             tty=job.tty,
             sig_proxy=sig_proxy,
             detach_keys=DETACH_KEYS if detach_keys is None else detach_keys,
-            on_end=self._remove_ended,
+            on_end=self._remove_handed_over,
         )
 
     def attach(
@@ -298,6 +298,17 @@ class Container:
         except NoSpace:
             pass  # what is removed now makes room for the word of it
         self.end_lost()
+        snapshots_of(store.root).remove(self.directory)
+        store.containers.delete(self.id)
+
+    def _remove_handed_over(self) -> None:
+        """Remove what its monitor has left to us, which has ended all else.
+
+        Nothing marks that the removal has begun: with `--rm` it is what follows in any state.
+        """
+        from proa.engine.rootless import snapshots as snapshots_of
+
+        store = self._engine.store
         snapshots_of(store.root).remove(self.directory)
         store.containers.delete(self.id)
 
