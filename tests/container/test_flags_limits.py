@@ -132,7 +132,7 @@ def test_exec_has_the_container_s_rights_or_all_with_privileged(alpine: Command)
     alpine("rm", "-f", "box")
 
 
-def test_groups(alpine: Command) -> None:
+def test_groups(alpine: Command, images_dir: str) -> None:
     assert shell(alpine, "-u", "1000:50", "id -G") == "50\n"
     # the primary group is a supplementary one too: setgid cannot get rid of it (CVE-2022-36109)
     assert shell(alpine, "-u", "nobody", "grep Groups /proc/self/status").split()[1:] == ["65534"]

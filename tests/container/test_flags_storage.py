@@ -130,7 +130,7 @@ def test_what_is_refused(alpine: Command, flags: tuple[str, ...], said: str) -> 
     assert alpine.output("ps", "-aq") == ""
 
 
-def test_tmpfs(alpine: Command) -> None:
+def test_tmpfs(alpine: Command, images_dir: str) -> None:
     script = "stat -c '%a %T' /t /opt; stat -f -c %T /t; ls /etc/apk | head -1; df -k /s | tail -1"
     lines = shell(
         alpine, "--tmpfs", "/t", "--tmpfs", "/opt", "--tmpfs", "/etc/apk",

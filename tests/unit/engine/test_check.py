@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from proa.engine import check as checks
 from proa.engine.check import (
     LIMITED,
     MISSING,
@@ -55,7 +54,7 @@ def test_a_kernel_without_a_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr("proa.kernel.namespace.unshare", refuse)
-    found = {finding.name: finding for finding in isolation.isolation()}
+    found = {finding.name: finding for finding in isolation.findings()}
 
     assert found["pid namespace"].status == MISSING
     assert found["pid namespace"].essential
@@ -64,8 +63,8 @@ def test_a_kernel_without_a_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_machine_without_cgroups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroups, "discover", lambda: Mountpoints({}, None))
-    (finding,) = cgroups.cgroups()
+    monkeypatch.setattr(cgroups, "discover", lambda: Mountpoints({}, None, {}))
+    (finding,) = cgroups.findings()
 
     assert finding.status == MISSING
     assert "mount -t cgroup2" in finding.remedy
@@ -73,8 +72,8 @@ def test_a_machine_without_cgroups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_version_2_without_controllers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("cpu pids\n")
-    monkeypatch.setattr(cgroups, "discover", lambda: Mountpoints({}, str(tmp_path)))
-    found = {finding.name: finding for finding in cgroups.cgroups()}
+    monkeypatch.setattr(cgroups, "discover", lambda: Mountpoints({}, str(tmp_path), {}))
+    found = {finding.name: finding for finding in cgroups.findings()}
 
     assert "version 2" in found["cgroups"].detail
     assert "memory" in found["cgroup controllers"].detail
@@ -87,7 +86,7 @@ def test_user_namespaces_that_are_forbidden(
     switch = tmp_path / "max_user_namespaces"
     switch.write_text("0\n")
     monkeypatch.setattr(users, "_SWITCHES", {str(switch): lambda value: value > 0})
-    finding = next(users.users())
+    finding = next(users.findings())
 
     assert finding.status == MISSING
     assert finding.remedy.startswith("sysctl -w")
@@ -95,15 +94,14 @@ def test_user_namespaces_that_are_forbidden(
 
 def test_a_host_without_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(programs, "_search_path", lambda: str(tmp_path))
-    found = {finding.name: finding for finding in programs.programs()}
+    found = {finding.name: finding for finding in programs.findings()}
 
     assert found["init"].status == LIMITED
     assert found["init"].remedy == "apt-get install catatonit"
 
 
 def test_a_directory_that_cannot_be_made() -> None:
-    found = {finding.name: finding for finding in storage.storage("/proc/nowhere")}
+    found = {finding.name: finding for finding in storage.findings("/proc/nowhere")}
 
     assert found["overlay"].status == MISSING
     assert found["overlay"].essential
-    assert checks.check is check

@@ -8,12 +8,8 @@ Each probe does what a container would need, where it could hurt in a child of t
 
 from __future__ import annotations
 
-from proa.engine.check.cgroups import cgroups
+from proa.engine.check import cgroups, isolation, programs, storage, users
 from proa.engine.check.finding import LIMITED, MISSING, OK, Finding
-from proa.engine.check.isolation import isolation
-from proa.engine.check.programs import programs
-from proa.engine.check.storage import storage
-from proa.engine.check.users import users
 
 __all__ = ("LIMITED", "MISSING", "OK", "Finding", "check")
 
@@ -23,9 +19,9 @@ def check(root: str | None = None) -> list[Finding]:
     from proa.engine.engine import default_root
 
     return [
-        *isolation(),
-        *cgroups(),
-        *storage(root or default_root()),
-        *users(),
-        *programs(),
+        *isolation.findings(),
+        *cgroups.findings(),
+        *storage.findings(root or default_root()),
+        *users.findings(),
+        *programs.findings(),
     ]

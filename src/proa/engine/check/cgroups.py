@@ -25,7 +25,7 @@ CONTROLLERS = {
 """Controller → what does not work without it; `io` is `blkio` in version 1."""
 
 
-def cgroups() -> Iterator[Finding]:
+def findings() -> Iterator[Finding]:
     """The findings."""
     try:
         where = discover()

@@ -27,7 +27,7 @@ _ALLOW = (0x06).to_bytes(2, "little") + bytes(2) + (0x7FFF0000).to_bytes(4, "lit
 """A seccomp filter of one instruction: return SECCOMP_RET_ALLOW."""
 
 
-def isolation() -> Iterator[Finding]:
+def findings() -> Iterator[Finding]:
     """The findings."""
     yield _kernel()
     for kind, flag in namespace.FLAGS.items():

@@ -23,7 +23,7 @@ _PROGRAMS: tuple[tuple[str, Sequence[str], str, str], ...] = (
 _DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec"
 
 
-def programs() -> Iterator[Finding]:
+def findings() -> Iterator[Finding]:
     """The findings."""
     for name, wanted, use, package in _PROGRAMS:
         found = [path for item in wanted if (path := shutil.which(item, path=_search_path()))]

@@ -17,7 +17,7 @@ _ENOUGH = 2 << 30
 """Bytes that a few images and containers take."""
 
 
-def storage(root: str) -> Iterator[Finding]:
+def findings(root: str) -> Iterator[Finding]:
     """The findings about the engine's directory `root`, which need not exist yet."""
     existing = root
     while not os.path.isdir(existing):

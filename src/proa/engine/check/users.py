@@ -20,7 +20,7 @@ _SWITCHES: dict[str, Callable[[int], bool]] = {
 }
 
 
-def users() -> Iterator[Finding]:
+def findings() -> Iterator[Finding]:
     """The findings."""
     yield _switches()
     yield _helpers()
