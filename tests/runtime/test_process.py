@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import pytest
@@ -9,6 +10,19 @@ import pytest
 from tests.runtime.bundle import Bundle, Runtime
 
 pytestmark = pytest.mark.root
+
+RT_SIGACTION = {"x86_64": 13, "aarch64": 134}
+LIBRARY_S = 1 << 31 | 1 << 32
+"""The signals that the C library keeps for itself, 32 and 33: runc leaves them as they were."""
+
+
+def ignore_library_s() -> None:
+    """Ignore the signals that the C library keeps for itself, by the kernel's own call."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ignored = (1).to_bytes(8, "little") + bytes(24)  # struct kernel_sigaction with SIG_IGN
+    for signal in (32, 33):
+        if libc.syscall(RT_SIGACTION[os.uname().machine], signal, ignored, None, 8) != 0:
+            raise OSError(ctypes.get_errno(), "rt_sigaction")
 
 
 def status(text: str) -> dict[str, str]:
@@ -121,8 +135,18 @@ def test_a_session_of_its_own_with_signals_as_they_were_at_boot(
     bundle.process["args"] = ["cat", "/proc/self/status"]
     found = status(runtime.run(bundle))
 
-    assert int(found["SigIgn"], 16) == 0
+    assert int(found["SigIgn"], 16) & ~LIBRARY_S == 0
     assert int(found["SigBlk"], 16) == 0
+
+
+def test_no_signal_of_the_c_library_s_own_is_ignored(ours: Runtime, bundle: Bundle) -> None:
+    """Some supervisors ignore every signal there is, and execve keeps what is ignored."""
+    bundle.process["args"] = ["cat", "/proc/self/status"]
+    bundle.save()
+    ours.made.append("box")
+    result = ours("run", "--bundle", bundle.directory, "box", preexec_fn=ignore_library_s)
+
+    assert int(status(result.stdout)["SigIgn"], 16) == 0
 
 
 def test_nothing_of_the_host_s_environment(runtime: Runtime, bundle: Bundle) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import posix
 import sys
 
@@ -62,11 +63,11 @@ PERSONALITIES = {"LINUX": 0x0, "LINUX32": 0x8}
 
 # asm/unistd: the numbers before 424 differ between machines
 _NUMBERS = {
-    "x86_64": {"keyctl": 250, "ioprio_set": 251, "sched_setattr": 314},
-    "aarch64": {"keyctl": 219, "ioprio_set": 30, "sched_setattr": 274},
-    "riscv64": {"keyctl": 219, "ioprio_set": 30, "sched_setattr": 274},
-    "ppc64le": {"keyctl": 271, "ioprio_set": 273, "sched_setattr": 355},
-    "s390x": {"keyctl": 280, "ioprio_set": 282, "sched_setattr": 345},
+    "x86_64": {"rt_sigaction": 13, "keyctl": 250, "ioprio_set": 251, "sched_setattr": 314},
+    "aarch64": {"rt_sigaction": 134, "keyctl": 219, "ioprio_set": 30, "sched_setattr": 274},
+    "riscv64": {"rt_sigaction": 134, "keyctl": 219, "ioprio_set": 30, "sched_setattr": 274},
+    "ppc64le": {"rt_sigaction": 173, "keyctl": 271, "ioprio_set": 273, "sched_setattr": 355},
+    "s390x": {"rt_sigaction": 174, "keyctl": 280, "ioprio_set": 282, "sched_setattr": 345},
 }
 _CLOSE_RANGE = 436
 _CLOSE_RANGE_CLOEXEC = 0x4
@@ -148,6 +149,22 @@ def join_session_keyring(name: str) -> None:
     syscall_with_memory(
         _number("keyctl"), _KEYCTL_JOIN_SESSION_KEYRING, name.encode() + b"\0", None
     )
+
+
+def reset_signals() -> None:
+    """Give every signal its default action and block none: execve(2) keeps what is ignored.
+
+    The C library keeps 32 and 33 for itself and refuses to touch them, so that one ignored by
+    whoever began this process would be ignored in its children for ever: these go by the kernel.
+    """
+    for signal in range(1, _signal.NSIG):
+        # None: one of the C library's own
+        if _signal.getsignal(signal) not in (_signal.SIG_DFL, None):
+            _signal.signal(signal, _signal.SIG_DFL)
+    # struct kernel_sigaction of zeros is SIG_DFL; the last argument is the size of its mask
+    for signal in (32, 33):
+        syscall_with_memory(_number("rt_sigaction"), signal, bytes(32), None, 8)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def set_io_priority(io_class: str, priority: int) -> None:

@@ -14,7 +14,6 @@ from proa.lean.record import record
 from proa.runtime.process import (
     close_others,
     execute,
-    reset_signals,
     set_limits,
     set_oom_score,
     set_stdio,
@@ -189,7 +188,7 @@ def _be_born(entry: Entry, files: tuple[int, ...], steps: Steps, flags: int) -> 
 def _set_up(entry: Entry, files: tuple[int, ...], steps: Steps, flags: int) -> None:
     steps.current = "join the cgroup"
     join_cgroup(files)
-    reset_signals()
+    process.reset_signals()
     posix.setsid()
     execution = entry.execution
     # from here on a module would be looked up in the image

@@ -20,7 +20,7 @@ from proa.lean.channel import accept
 from proa.lean.record import record
 from proa.runtime import namespaces
 from proa.runtime.place import Place
-from proa.runtime.process import close_others, execute, reset_signals, set_stdio
+from proa.runtime.process import close_others, execute, set_stdio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _set_up(birth: Birth, handed: Handed, steps: Steps) -> int:
         steps.wait()  # for the mappings of ids, or until our creator knows our pid
     steps.current = "join the cgroup"
     join_cgroup(handed.cgroup)
-    reset_signals()
+    process.reset_signals()
     posix.setsid()
     posix.umask(0)  # the modes of what is made here are meant as they are written
     steps.current = "become root of the user namespace"

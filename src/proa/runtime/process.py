@@ -6,7 +6,6 @@ The first process and those of `exec` both end here. What can be found out befor
 
 from __future__ import annotations
 
-import _signal
 import fcntl
 import posix
 from errno import EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOEXEC, ENOTDIR, EPERM
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from proa.runtime.seccomp import Filter
     from proa.runtime.steps import Steps
 
-_IGNORED = (
-    *(_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGPIPE),
-    *(_signal.SIGTERM, _signal.SIGCHLD, _signal.SIGXFSZ, _signal.SIGWINCH),
-)
 _NOT_THERE = (ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -123,13 +118,6 @@ def _environment(items: Any) -> dict[str, str]:
     return found
 
 
-def reset_signals() -> None:
-    """Give up what this interpreter ignores or blocks: it would go on across execve."""
-    for signal in _IGNORED:
-        _signal.signal(signal, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-
-
 def set_stdio(stdio: tuple[int, int, int] | None, owner: int | None) -> None:
     """Put the three descriptors to 0, 1 and 2; `owner`: the user who may open them again."""
     if stdio is not None:
@@ -181,7 +169,7 @@ def _execute(
     limits: bool,
     wait: Callable[[], None] | None,
 ) -> Never:
-    reset_signals()
+    process.reset_signals()
     _configure(execution, steps)
     if limits:
         steps.current = "set the resource limits"
