@@ -106,6 +106,9 @@ def test_namespaces_of_another_container_can_be_joined(box: Command, kind: str) 
     joined = box.output("run", "--rm", f"--{kind}", "container:one", "box", *read)
 
     assert joined == box.output("exec", "one", *read)
+    if kind == "ipc":
+        box("run", "--rm", "--ipc", "container:one", "box", "touch", "/dev/shm/shared")
+        assert box.output("exec", "one", "ls", "/dev/shm") == "shared"
     box("rm", "-f", "one")
 
 

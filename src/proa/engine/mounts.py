@@ -75,12 +75,19 @@ def _basic(config: ContainerConfig) -> list[dict[str, Any]]:
     for mount in defaults.mounts(
         shm_size=config.shm_size or defaults.SHM_SIZE, sysfs_writable=config.privileged
     ):
-        if mount["destination"] == SHM and config.ipc_mode == "none":
-            continue
-        if config.ipc_mode == "host" and mount["destination"] in (SHM, "/dev/mqueue"):
-            if not posix.access(mount["destination"], posix.F_OK):
+        if mount["destination"] == SHM:
+            if config.ipc_mode == "none":
+                continue
+            if config.ipc_mode == "host":
+                mount = _bind_of(SHM)
+            elif config.ipc_mode.startswith("container:"):
+                # the monitor has it from that container, which is to run by then
+                mount = _bind_of(config.ipc_mode)
+        if config.ipc_mode == "host" and mount["destination"] == "/dev/mqueue" and is_rootless():
+            # the kernel mounts one only for who owns the ipc namespace
+            if not posix.access("/dev/mqueue", posix.F_OK):
                 continue  # the host has no message queues mounted: programs can do without
-            mount = _of_host(mount["destination"])
+            mount = _of_host("/dev/mqueue")
         if config.network_mode == "host" and mount["destination"] == "/sys" and is_rootless():
             mount = _of_host("/sys", "rw" if config.privileged else "rro")
         if config.pid_mode == "host" and mount["destination"] == "/proc" and is_rootless():
@@ -92,6 +99,10 @@ def _basic(config: ContainerConfig) -> list[dict[str, Any]]:
             mount = {**mount, "options": kept}
         found.append(mount)
     return found
+
+
+def _bind_of(source: str) -> dict[str, Any]:
+    return {"destination": SHM, "type": "bind", "source": source, "options": ["bind", "rprivate"]}
 
 
 def _of_host(path: str, *more: str) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def create(
     work: str,
     bundle: str,
     rootfs: int,
+    sources: Mapping[str, int],
     stdio: Stdio | None,
     meanwhile: Callable[[int], None],
 ) -> ForeignContainer:
@@ -79,7 +80,8 @@ def create(
 
     `root`: where states are kept. `work`: a directory of this container's, made if missing.
     `bundle`: what relative paths in the spec are relative to. `rootfs`: a detached mount.
-    `meanwhile` is called with the pid before the command runs.
+    `sources`: detached mounts by destination, for the bind mounts there. `meanwhile` is called
+    with the pid before the command runs.
     Raises CommandNotFound, CommandNotExecutable, KernelError; then nothing is left.
     """
     process.set_subreaper(True)
@@ -87,7 +89,7 @@ def create(
     runtime = _Runtime(program, id, work)
     try:
         runtime.forget()
-        place = runtime.prepare(spec, bundle, rootfs)
+        place = runtime.prepare(spec, bundle, rootfs, sources)
         console = runtime.make(place, stdio, terminal=bool(spec["process"].get("terminal")))
         pid = runtime.pid()
         cgroup = open_manager(spec["linux"]["cgroupsPath"])
@@ -162,8 +164,11 @@ class _Runtime:
             except FileExistsError:
                 continue
         self._mounted = False
+        self._attached: list[str] = []
 
-    def prepare(self, spec: dict[str, Any], bundle: str, rootfs: int) -> str:
+    def prepare(
+        self, spec: dict[str, Any], bundle: str, rootfs: int, sources: Mapping[str, int]
+    ) -> str:
         """Put spec and root file system where the runtime takes them from: its bundle."""
         place = f"{self._work}/bundle"
         # a namespace of our own, in which nothing that we mount spreads and the host's changes
@@ -172,6 +177,12 @@ class _Runtime:
         mount.mount(None, "/", None, mount.MS_REC | mount.MS_SLAVE)
         mount.attach(rootfs, f"{place}/rootfs")
         self._mounted = True
+        places = {}
+        for number, (destination, source) in enumerate(sources.items()):
+            places[destination] = f"{self._work}/source-{number}"
+            posix.mkdir(places[destination], 0o700)
+            mount.attach(source, places[destination])
+            self._attached.append(places[destination])
         theirs = dict(spec)
         # older ones refuse a version that they do not know; nothing here is newer than 1.0
         theirs["ociVersion"] = "1.0.2"
@@ -184,7 +195,12 @@ class _Runtime:
             profile = default_profile(bounding, posix.uname().machine)
             theirs["linux"] = {**spec["linux"], "seccomp": profile}
         theirs["annotations"] = annotations
-        theirs["mounts"] = [_absolute(item, bundle) for item in spec["mounts"]]
+        theirs["mounts"] = [
+            {**item, "source": places[item["destination"]]}
+            if item["destination"] in places
+            else _absolute(item, bundle)
+            for item in spec["mounts"]
+        ]
         _write(f"{place}/config.json", json.dumps(theirs))
         return place
 
@@ -220,6 +236,8 @@ class _Runtime:
         if self._mounted:
             self._mounted = False
             mount.umount(f"{self._work}/bundle/rootfs", mount.MNT_DETACH)
+        while self._attached:
+            mount.umount(self._attached.pop(), mount.MNT_DETACH)
         import shutil
 
         shutil.rmtree(self._work, ignore_errors=True)

@@ -59,6 +59,8 @@ class Monitor:
         """of the container, as far as this monitor has changed it"""
         self._left = False
         self._warnings: list[str] = []
+        self._sources: dict[str, int] = {}
+        """detached mounts of other containers, by where they go"""
         self._restarts = job.restart_count
         self._recorder = Recorder(job.root, job.id)
         self._restart_timer: Timer | None = None
@@ -144,6 +146,7 @@ class Monitor:
                     bundle=self.directory,
                     stdio=stdio,
                     rootfs=rootfs,
+                    sources=self._sources,
                     run=True,
                     meanwhile=self._begun,
                     cache=f"{job.root}/cache",
@@ -152,6 +155,8 @@ class Monitor:
             self._recorder.finish()
         finally:
             posix.close(rootfs)
+            while self._sources:
+                posix.close(self._sources.popitem()[1])
         self._began = time.monotonic()
         if job.tty and self.container.console is not None:
             streams.use_terminal(self.container.console)
@@ -174,6 +179,7 @@ class Monitor:
             work=f"{self.run_directory}/foreign",
             bundle=self.directory,
             rootfs=rootfs,
+            sources=self._sources,
             stdio=stdio,
             meanwhile=self._begun,
         )
@@ -249,6 +255,11 @@ class Monitor:
             namespaces = spec["linux"]["namespaces"]
             namespaces[:] = [item for item in namespaces if item["type"] != kind]
             namespaces.append({"type": kind, "path": f"/proc/{pid}/ns/{name}"})
+            for item in spec["mounts"]:
+                if kind == "ipc" and item["source"] == f"container:{owner}":
+                    from proa.runtime.borrow import borrow
+
+                    self._sources[item["destination"]] = borrow(pid, item["destination"])
 
     def _resolve_user(self, root: int, spec: dict[str, Any]) -> None:
         apply_user(root, spec["process"], self.job.user, self.job.groups_add)

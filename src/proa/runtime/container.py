@@ -82,6 +82,7 @@ class Container:
         bundle: str,
         stdio: Stdio | None = None,
         rootfs: int | None = None,
+        sources: Mapping[str, int] | None = None,
         run: bool = False,
         meanwhile: Callable[[int], None] | None = None,
         keep_spec: bool = False,
@@ -95,9 +96,10 @@ class Container:
 
         `root`: where states are kept. `bundle`: what relative paths in the spec are relative to.
         `stdio`: None for this process's own. `rootfs`: a detached mount; None for the directory
-        that the spec names. `keep_spec`: remember the spec as it is now. `cache`: a directory
-        for compiled seccomp filters. `meanwhile`: called with the pid while the first process
-        sets itself up; what is done there costs no time.
+        that the spec names. `sources`: detached mounts by destination, in the place of what the
+        bind mounts there name as source. `keep_spec`: remember the spec as it is now. `cache`: a
+        directory for compiled seccomp filters. `meanwhile`: called with the pid while the first
+        process sets itself up; what is done there costs no time.
         The first process is a child of this one. Returns when it waits to be started, or with
         `run` when execve has succeeded. Raises the kinds of proa.errors, AlreadyExists and
         CommandNotFound among them; then nothing is left.
@@ -134,6 +136,7 @@ class Container:
                     spec=here,
                     bundle=bundle,
                     rootfs=rootfs,
+                    sources=sources,
                     stdio=(stdio.stdin, stdio.stdout, stdio.stderr) if stdio else None,
                     run=run,
                     start=listener.fileno() if listener is not None else -1,

@@ -43,6 +43,8 @@ class Request:
     bundle: str
     rootfs: int | None = None
     """a detached mount; None: the directory that the spec names"""
+    sources: Mapping[str, int] | None = None
+    """destination → detached mount, in the place of the source of the bind mount there"""
     stdio: tuple[int, int, int] | None = None
     """descriptors for 0, 1, 2; None: those of this process"""
     run: bool = False
@@ -252,7 +254,8 @@ def _open(request: Request, birth: Birth, work: _Work) -> Handed:
     sources: list[int] = []
     for bind in birth.plan.sources:
         try:
-            sources.append(bind.open())
+            given = request.sources.get(bind.destination) if request.sources else None
+            sources.append(bind.open() if given is None else bind.take(given))
         except OSError as error:
             raise KernelError(
                 f"cannot bind {bind.source} at {bind.destination}:"

@@ -46,6 +46,13 @@ class BindMount:
         options = self.options
         everything = AT_RECURSIVE if options.recursive else 0
         descriptor = mount.open_tree(AT_FDCWD, self.source, mount.OPEN_TREE_CLONE | everything)
+        return self._prepared(descriptor, everything)
+
+    def take(self, given: int) -> int:
+        """A duplicate of `given`, a detached mount, with the options applied. Raises OSError."""
+        return self._prepared(posix.dup(given), AT_RECURSIVE if self.options.recursive else 0)
+
+    def _prepared(self, descriptor: int, everything: int) -> int:
         try:
             self._set_attributes(descriptor, everything)
             if self.uid_mappings or self.gid_mappings:
