@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from proa.store.store import Store
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_LOOPBACK = ("127.", "::1")
 _DEFAULT_HOSTS = (
     "127.0.0.1\tlocalhost\n"
     "::1\tlocalhost ip6-localhost ip6-loopback\n"
@@ -169,9 +170,8 @@ def _write_files(store: Store, config: ContainerConfig, identity: spec.Identity)
     directory = identity.directory
     if config.network_mode.startswith("container:"):
         other = store.path("containers", config.network_mode.partition(":")[2])
-        for name in ("hosts", "resolv.conf"):
+        for name in ("hostname", "hosts", "resolv.conf"):
             posix.link(f"{other}/{name}", f"{directory}/{name}")
-        _write(f"{directory}/hostname", f"{identity.hostname}\n")
         return
     _write(f"{directory}/hostname", f"{identity.hostname}\n")
     _write(f"{directory}/hosts", _hosts(config))
@@ -190,14 +190,15 @@ def _hosts(config: ContainerConfig) -> str:
 
 
 def _resolv_conf(config: ContainerConfig) -> str:
-    if not (config.dns or config.dns_search or config.dns_options):
-        return _read("/etc/resolv.conf")
-    lines = [f"nameserver {address}\n" for address in config.dns]
-    if config.dns_search and config.dns_search != (".",):
-        lines.append(f"search {' '.join(config.dns_search)}\n")
-    if config.dns_options:
-        lines.append(f"options {' '.join(config.dns_options)}\n")
-    return "".join(lines)
+    text = _read("/etc/resolv.conf")
+    plain = not (config.dns or config.dns_search or config.dns_options)
+    if plain and (config.network_mode == "host" or not any(mark in text for mark in _LOOPBACK)):
+        return text
+    from proa.engine.resolv_conf import reachable, rewritten
+
+    if plain:
+        return reachable(text, resolved=lambda: _read("/run/systemd/resolve/resolv.conf"))
+    return rewritten(text, config.dns, config.dns_search, config.dns_options)
 
 
 def _read(path: str) -> str:

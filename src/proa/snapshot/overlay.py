@@ -33,6 +33,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+BASE = ".base"
+"""Among the layers, whose names are hex: what lies below every image; see `proa.snapshot.base`."""
+
 _INITIAL_USER_NAMESPACE = "user:[4026531837]"
 """Its inode is a constant of the kernel: PROC_USER_INIT_INO, include/linux/proc_ns.h."""
 
@@ -73,8 +76,11 @@ class OverlaySnapshots:
 
     def mount(self, key_dir: str, layers: Sequence[str], *, read_only: bool = False) -> int:
         """A detached overlay of `layers` and the snapshot's upper directory."""
-        lower = [self.layer_path(layer) for layer in reversed(layers)] or [self._empty()]
-        return self._overlay(lower, key_dir, MOUNT_ATTR_RDONLY if read_only else 0)
+        return self._overlay(self.lower(layers), key_dir, MOUNT_ATTR_RDONLY if read_only else 0)
+
+    def lower(self, layers: Sequence[str]) -> list[str]:
+        """The directories below a snapshot's own, topmost first."""
+        return [*(self.layer_path(layer) for layer in reversed(layers)), f"{self._layers}/{BASE}"]
 
     def view(self, layers: Sequence[str]) -> int:
         """A detached read-only overlay of `layers`."""
@@ -110,11 +116,24 @@ class OverlaySnapshots:
         make_directory(path, 0o755)
         return path
 
+    def _make_missing_base(self, lower: Sequence[str]) -> bool:
+        """Make what lies below every image, the first time it is needed; whether it was."""
+        base = f"{self._layers}/{BASE}"
+        if lower[-1] != base or _is_directory(base):
+            return False
+        from proa.snapshot.base import make_base
+
+        make_directory(self._layers, 0o700)
+        make_base(base)
+        return True
+
     def _overlay(self, lower: Sequence[str], key_dir: str | None, attributes: int) -> int:
         try:
             return _mount_by_descriptors(lower, key_dir, attributes)
         except OSError as error:
             failure = error
+        if failure.errno == ENOENT and self._make_missing_base(lower):
+            return self._overlay(lower, key_dir, attributes)
         if failure.errno == EINVAL and not _takes_layers_one_by_one():
             from proa.snapshot.overlay_legacy import mount_by_namespace
 
