@@ -237,3 +237,120 @@ stop.set()
 
     assert result.stderr == ""
     assert "b'hi\\n'" in result.stdout and "there" in result.stdout
+
+
+def test_the_output_from_now_on(engine: Engine) -> None:
+    script = "echo before; read line; echo out $line; echo err >&2"
+    container = engine.containers.run("alpine", ["sh", "-c", script], detach=True, stdin_open=True)
+    container.reload()
+    while container.logs() != b"before\n":
+        time.sleep(0.01)
+
+    late = container.attach(stream=True)
+    pairs = container.attach(stream=True, demux=True)
+    whole = container.attach(stream=True, logs=True)
+    only_errors = container.attach(stream=True, stdout=False)
+    with container.attach_socket(stdout=False, stderr=False) as sink:
+        sink.sendall(b"said\n")
+
+    assert sorted(b"".join(late).splitlines()) == [b"err", b"out said"]
+    assert sorted(pairs, key=str) == [(None, b"err\n"), (b"out said\n", None)]
+    assert sorted(b"".join(whole).splitlines()) == [b"before", b"err", b"out said"]
+    assert b"".join(only_errors) == b"err\n"
+    assert container.wait() == 0
+    container.reload()
+    assert sorted(container.attach(logs=True).splitlines()) == [b"before", b"err", b"out said"]
+    assert container.attach(logs=True, demux=True) == (b"before\nout said\n", b"err\n")
+    with pytest.raises(proa.Conflict, match="not running"):
+        container.attach()
+
+
+def test_attaching_waits_for_the_end(engine: Engine) -> None:
+    container = engine.containers.run(
+        "alpine", ["sh", "-c", "sleep 0.4; echo done"], detach=True, tty=True
+    )
+    container.reload()
+    assert container.attach() == b"done\r\n"
+
+
+def test_an_attachment_that_is_given_up_harms_nobody(engine: Engine) -> None:
+    container = engine.containers.run("alpine", ["yes"], detach=True, log_config={"type": "none"})
+    container.reload()
+    for close in (True, False):
+        stream = container.attach(stream=True)
+        assert b"y\n" in next(stream)
+        if close:
+            stream.close()
+        del stream
+    container.reload()
+    assert container.status == "running"
+    container.kill()
+
+
+def test_further_commands_with_input_and_in_pieces(engine: Engine) -> None:
+    container = engine.containers.run("alpine", ["sleep", "600"], detach=True)
+    container.reload()
+    big = os.urandom(300_000)
+
+    assert container.exec_run("cat", stdin=big).output == big
+    assert container.exec_run("cat", stdin=True).output == b""
+    code, output = container.exec_run(
+        ["sh", "-c", "echo $A$B; id -u; grep -c ffffffff /proc/self/status"],
+        environment={"A": "a", "B": 2}, user="root", privileged=True, stderr=False,
+    )  # fmt: skip
+    assert code == 0 and output.split()[:2] == [b"a2", b"0"]
+
+    code, pieces = container.exec_run("sh -c 'echo 1; sleep 0.1; echo 2 >&2'", stream=True)
+    assert code is None
+    assert list(pieces) == [b"1\n", b"2\n"]
+    script = "sh -c 'echo 1; sleep 0.1; echo 2 >&2'"
+    assert list(container.exec_run(script, stream=True, demux=True).output) == [
+        (b"1\n", None), (None, b"2\n")]  # fmt: skip
+    assert list(container.exec_run(script, stream=True, stdout=False).output) == [b"2\n"]
+    assert b"".join(container.exec_run("cat", stream=True, stdin=big).output) == big
+    assert b"".join(container.exec_run("tty", stream=True, tty=True).output) == b"/dev/pts/0\r\n"
+
+
+def test_a_further_command_s_socket(engine: Engine) -> None:
+    container = engine.containers.run("alpine", ["sleep", "600"], detach=True)
+    container.reload()
+
+    result = container.exec_run("cat", socket=True, stdin=True)
+    assert result.exit_code is None
+    with result.output as socket:
+        socket.sendall(b"hello")
+        # 1: standard output, then the length
+        assert socket.recv(8 + 5, 0x100) == b"\x01\0\0\0\0\0\0\x05hello"  # MSG_WAITALL
+        socket.shutdown(1)
+        assert socket.recv(1) == b""
+    with container.exec_run(["sh"], socket=True, stdin=True, tty=True).output as socket:
+        socket.sendall(b"echo $((40 + 2)); exit\n")
+        received = b""
+        while data := socket.recv(4096):
+            received += data
+    assert b"\r\n42\r\n" in received
+
+
+def test_limits_can_be_changed(engine: Engine) -> None:
+    container = engine.containers.run("alpine", ["sleep", "600"], detach=True)
+    container.reload()
+
+    done = container.update(
+        mem_limit="32m",
+        memswap_limit="32m",
+        pids_limit=20,
+        restart_policy={"Name": "on-failure", "MaximumRetryCount": 2},
+    )
+
+    assert done == {"Warnings": []}
+    wanted = container.attrs["HostConfig"]
+    assert (wanted["Memory"], wanted["PidsLimit"]) == (32 << 20, 20)
+    assert wanted["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 2}
+    assert container.stats()["pids"]["limit"] == 20
+    assert container.stats()["memory"]["limit"] == 32 << 20
+    container.update(restart_policy={"Name": "no"})
+    assert container.attrs["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    with pytest.raises(proa.InvalidArgument, match="no option colour"):
+        container.update(colour="red")
+    with pytest.raises(proa.InvalidArgument, match="6MB"):
+        container.update(mem_limit="1m")

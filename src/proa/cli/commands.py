@@ -25,6 +25,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "stop": "container.stop:STOP",
         "top": "container.top",
         "unpause": "container.pause:UNPAUSE",
+        "update": "container.update",
         "wait": "container.wait",
     },
     "image": {
@@ -69,6 +70,7 @@ SHORTCUTS: dict[str, tuple[str, str]] = {
     "tag": ("image", "tag"),
     "top": ("container", "top"),
     "unpause": ("container", "unpause"),
+    "update": ("container", "update"),
     "wait": ("container", "wait"),
 }
 """The older, shorter names."""
@@ -89,7 +91,7 @@ ALIASES: dict[str, dict[str, str]] = {
 LATER: frozenset[str] = frozenset(
     "build builder buildx checkpoint commit compose config context cp diff events export login "
     "logout manifest network node plugin pull push search secret service stack stats swarm trust "
-    "update volume".split()
+    "volume".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
 

@@ -39,13 +39,18 @@ def run_captured(containers: Containers, wanted: Wanted) -> bytes:
 
 
 def collect(
-    begin: Callable[[Ends], Attachment], stdout: bytearray | None, stderr: bytearray | None
+    begin: Callable[[Ends], Attachment],
+    stdout: bytearray | None,
+    stderr: bytearray | None,
+    stdin: bytes | None = None,
 ) -> int:
     """Begin an attachment whose output is added to `stdout` and `stderr`; the exit code.
 
     Both may be one: then what is written is in the order in which it was. None: not wanted.
+    `stdin`: what it is given as input.
     """
-    writers: list[int] = []
+    source = -1 if stdin is None else _source(stdin)
+    writers: list[int] = [] if stdin is None else [source]
     threads: list[threading.Thread] = []
     ends: dict[int, int] = {}
     for target in (stdout, stderr):
@@ -59,7 +64,7 @@ def collect(
     try:
         return begin(
             Ends(
-                None,
+                None if stdin is None else source,
                 ends[id(stdout)] if stdout is not None else None,
                 ends[id(stderr)] if stderr is not None else None,
             )
@@ -69,6 +74,24 @@ def collect(
             os.close(writer)
         for thread in threads:
             thread.join()
+
+
+def _source(data: bytes) -> int:
+    """A descriptor from which `data` can be read, and then its end."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    threading.Thread(target=_fill, args=(writer, data), daemon=True).start()
+    return reader
+
+
+def _fill(writer: int, data: bytes) -> None:
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(writer, view) :]
+    except BrokenPipeError:
+        return  # nobody reads it any more
+    finally:
+        os.close(writer)
 
 
 def _drain(reader: int, target: bytearray) -> None:

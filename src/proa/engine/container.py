@@ -24,7 +24,8 @@ from proa.monitor.lock import MonitorLocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from _socket import socket as StreamSocket  # noqa: N812
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from proa.engine.config import ContainerConfig
@@ -177,9 +178,46 @@ class Container:
         )
 
     def attach(
-        self, ends: Ends, *, sig_proxy: bool = True, detach_keys: str | None = None
-    ) -> Attachment:
-        """Attach a client to it while it runs; `run()` the result. Raises Conflict."""
+        self,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        stream: bool = False,
+        logs: bool = False,
+        demux: bool = False,
+    ) -> Any:
+        """What it writes from now on until it ends; with `logs` also what it has written before.
+
+        Bytes; with `stream` an iterator of pieces instead, as they come. With `demux` a pair of
+        stdout and stderr, or pairs. Raises Conflict where it does not run, unless for its logs.
+        """
+        from proa.engine.output import Output, join
+
+        if logs:
+            # exact to the byte, which a log and an attachment after it would not be
+            from proa.engine.logs import pieces
+
+            wanted = {name for name, shown in (("stdout", stdout), ("stderr", stderr)) if shown}
+            found = pieces(self, frozenset(wanted), demux=demux)
+            return found if stream else join(found, demux=demux)
+        channel, ours = self._attach({"stdin": False, "stdout": stdout, "stderr": stderr})
+        output = Output(ours, channel, tty=self.config.tty, demux=demux)
+        return output if stream else join(output, demux=demux)
+
+    def attach_socket(self, *, stdin: bool = True, stdout: bool = True, stderr: bool = True) -> Any:
+        """A `socket.socket` to its standard streams: what is written to it is its input.
+
+        What is read from it is its output, framed as in Docker's API unless it has a terminal.
+        Raises Conflict where it does not run.
+        """
+        import socket
+
+        channel, ours = self._attach({"stdin": stdin, "stdout": stdout, "stderr": stderr})
+        channel.close()
+        return socket.socket(fileno=ours.detach())
+
+    def _attach(self, how: dict[str, Any]) -> tuple[Channel, StreamSocket]:
+        """A channel that brings the end, and a byte stream to its standard streams."""
         self._require_running("attach to")
         if self.status == "paused":
             raise Conflict(f"container {self.name} is paused, unpause the container before attach")
@@ -188,10 +226,17 @@ class Container:
         ours, theirs = stream_pair()
         attaching = self._connect()
         try:
-            checked(attaching.request({"op": "attach", **_attach(ends)}, [theirs.fileno()]))
+            checked(attaching.request({"op": "attach", **how}, [theirs.fileno()]))
         finally:
             theirs.close()
             attaching.close()
+        return channel, ours
+
+    def begin_attached(
+        self, ends: Ends, *, sig_proxy: bool = True, detach_keys: str | None = None
+    ) -> Attachment:
+        """Attach a client to it while it runs; `run()` the result. Raises Conflict."""
+        channel, ours = self._attach(_attach(ends))
         return Attachment(
             ends,
             ours,
@@ -271,6 +316,40 @@ class Container:
             raise Conflict(f"renaming a container with the same name as its current name: {plain}")
         self._engine.store.containers.rename(self.id, plain)
         self.reload()
+
+    def update(self, **options: Any) -> dict[str, list[str]]:
+        """Change limits and the restart policy, from this moment on: as docker-py's `update`.
+
+        `options`: blkio_weight, cpu_period, cpu_quota, cpu_shares, cpuset_cpus, cpuset_mems,
+        mem_limit, mem_reservation, memswap_limit, kernel_memory, restart_policy; also cpus,
+        nano_cpus and pids_limit. Returns `{"Warnings": …}`: what was recorded and could not be
+        applied. Raises InvalidArgument, Conflict, KernelError where the kernel refuses.
+        """
+        from proa.engine.update import from_options
+
+        return {"Warnings": self.change(from_options(options))}
+
+    def change(self, changes: Mapping[str, Any]) -> list[str]:
+        """As `update`, by the names of ContainerConfig; returns the warnings."""
+        from proa.engine.update import record
+
+        if self.status in ("removing", "dead"):
+            raise Conflict(f"cannot update container {self.name}: it is {self.status}; remove it")
+        config, resources = record(self._engine.store, self._row, changes)
+        self.reload()
+        warnings: list[str] = []
+        if self.status in _LIVE:
+            try:
+                if resources and self.status != "restarting":
+                    answer = self._request({"op": "update", "resources": resources})
+                    warnings = list(answer["warnings"])
+                if "restart" in changes:
+                    policy, maximum = config.restart.name, config.restart.maximum_retry_count
+                    self._request({"op": "restart-policy", "policy": policy, "maximum": maximum})
+            except Unavailable:
+                pass  # it has just ended: the next start has it
+        self._engine.warn(warnings)
+        return warnings
 
     def remove(self, *, force: bool = False) -> None:
         """Remove it with its changes and its log; `force`: also where it runs."""
@@ -402,6 +481,20 @@ class Container:
         self._require_unfrozen("exec")
         return start(self._connect(), self._row, wanted, ends)
 
+    def execute_open(
+        self, wanted: ExecConfig, *, stdout: bool, stderr: bool
+    ) -> tuple[Channel, StreamSocket]:
+        """Start a further process: a channel that brings its end, and a stream to and from it."""
+        from proa.engine.execute import open_stream
+
+        self._require_unfrozen("exec")
+        channel = self._connect()
+        try:
+            return channel, open_stream(channel, self._row, wanted, stdout=stdout, stderr=stderr)
+        except BaseException:
+            channel.close()
+            raise
+
     def execute_detached(self, wanted: ExecConfig) -> int:
         """Start a further process in it and leave it alone; its pid on the host."""
         from proa.engine.execute import start_detached
@@ -410,8 +503,14 @@ class Container:
         return start_detached(self._connect(), self._row, wanted)
 
     def exec_run(self, command: str | list[str], **options: Any) -> ExecResult:
-        """Run a command in it: exit code and output (options: user, workdir, environment, tty,
-        privileged, stdin, stdout, stderr, detach, demux).
+        """Run a command in it: exit code and output. `options`, all of docker-py's:
+
+        user, workdir, environment (a mapping or NAME=VALUE items), tty, privileged;
+        stdin: bytes for its standard input (True alone: there is one, and it is at its end);
+        stdout, stderr: whether they are wanted (True); demux: output is a pair of both;
+        detach: do not wait; stream: output is an iterator of pieces, the exit code None;
+        socket: output is a `socket.socket` to its standard streams (with stdin=True its input
+        too), framed as in Docker's API unless there is a tty; the exit code is None.
         """
         from proa.engine.execute import run_captured
 

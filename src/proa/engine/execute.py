@@ -11,6 +11,7 @@ from proa.lean.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket as StreamSocket  # noqa: N812
     from collections.abc import Iterator
     from typing import Any
 
@@ -52,16 +53,9 @@ def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -
 
     Raises CommandNotFound, CommandNotExecutable, NotFound for an unknown user.
     """
-    ours, theirs = stream_pair()
-    message = {
-        **_message(row, wanted),
-        "stdout": ends.stdout is not None,
-        "stderr": ends.stderr is not None,
-    }
-    try:
-        checked(channel.request(message, [theirs.fileno()]))
-    finally:
-        theirs.close()
+    ours = open_stream(
+        channel, row, wanted, stdout=ends.stdout is not None, stderr=ends.stderr is not None
+    )
     return Attachment(
         ends,
         ours,
@@ -70,6 +64,25 @@ def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -
         detach_keys=DETACH_KEYS if wanted.detach_keys is None else wanted.detach_keys,
         resize="exec-resize",
     )
+
+
+def open_stream(
+    channel: Channel, row: ContainerRow, wanted: ExecConfig, *, stdout: bool, stderr: bool
+) -> StreamSocket:
+    """Start the process; a byte stream to its standard streams. `channel` brings its end.
+
+    Raises as `start` does.
+    """
+    ours, theirs = stream_pair()
+    message = {**_message(row, wanted), "stdout": stdout, "stderr": stderr}
+    try:
+        checked(channel.request(message, [theirs.fileno()]))
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return ours
 
 
 def start_detached(channel: Channel, row: ContainerRow, wanted: ExecConfig) -> int:
@@ -89,7 +102,9 @@ def run_captured(
     from proa.engine.capture import collect
     from proa.engine.options import environment
 
-    known = "user workdir environment tty privileged stdin stdout stderr detach demux".split()
+    known = (
+        "user workdir environment tty privileged stdin stdout stderr detach demux stream socket"
+    ).split()
     if unknown := options.keys() - set(known):
         raise InvalidArgument(
             f"exec_run() has no option {min(unknown)}; there are {', '.join(known)}"
@@ -102,10 +117,15 @@ def run_captured(
         environment=environment(options.get("environment")),
         tty=bool(options.get("tty")),
         privileged=bool(options.get("privileged")),
+        stdin=bool(options.get("stdin")),
     )
     if options.get("detach"):
         container.execute_detached(wanted)
         return ExecResult(None, b"")
+    if options.get("stream") or options.get("socket"):
+        return ExecResult(None, _open(container, wanted, options))
+    given = options.get("stdin")
+    data = bytes(given) if isinstance(given, bytes | bytearray | memoryview) else b""
     out = bytearray() if options.get("stdout", True) else None
     demux = bool(options.get("demux"))
     err = (
@@ -113,10 +133,33 @@ def run_captured(
         if options.get("stderr", True)
         else None
     )
-    code = collect(lambda ends: container.execute(wanted, ends), out, err)
+    code = collect(
+        lambda ends: container.execute(wanted, ends), out, err, data if wanted.stdin else None
+    )
     if demux:
         return ExecResult(code, tuple(bytes(part) if part else None for part in (out, err)))
     return ExecResult(code, bytes(out if out is not None else err or b""))
+
+
+def _open(container: Container, wanted: ExecConfig, options: dict[str, Any]) -> Any:
+    """Start the process: its output in pieces, or a socket to its streams."""
+    channel, stream = container.execute_open(
+        wanted,
+        stdout=bool(options.get("stdout", True)),
+        stderr=bool(options.get("stderr", True)),
+    )
+    if options.get("socket"):
+        import socket
+
+        channel.close()
+        return socket.socket(fileno=stream.detach())
+    from proa.engine.output import Output
+
+    output = Output(stream, channel, tty=wanted.tty, demux=bool(options.get("demux")))
+    if wanted.stdin:
+        given = options["stdin"]
+        output.feed(bytes(given) if isinstance(given, bytes | bytearray | memoryview) else b"")
+    return output
 
 
 def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:

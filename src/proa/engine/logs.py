@@ -81,6 +81,21 @@ def read_bytes(
     return lines if stream or follow else b"".join(lines)
 
 
+def pieces(
+    container: Container, streams: frozenset[str], *, demux: bool
+) -> Iterator[bytes | tuple[bytes | None, bytes | None]]:
+    """All that it has written, and what it writes until it ends, piece by piece."""
+    for entry in read_logs(container, follow=True):
+        if entry.stream not in streams:
+            continue
+        if not demux:
+            yield entry.data
+        elif entry.stream == "stderr":
+            yield None, entry.data
+        else:
+            yield entry.data, None
+
+
 def _nanoseconds(moment: Moment) -> int | None:
     if moment is None:
         return None

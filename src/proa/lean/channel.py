@@ -125,11 +125,14 @@ class Channel:
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """The next message and its descriptors, or None at the end of the connection."""
         try:
-            data, control, _, _ = self._socket.recvmsg(
-                _INLINE, _socket.CMSG_SPACE(_DESCRIPTORS * 4), _socket.MSG_CMSG_CLOEXEC
-            )
+            data, control = self._receive()
         except ConnectionError:
-            return None
+            try:
+                # a peer that has died without reading all that it was sent: what it said before
+                # comes after the kernel's word about that (unix_release_sock sets ECONNRESET)
+                data, control = self._receive()
+            except ConnectionError:
+                return None
         descriptors: list[int] = []
         for level, kind, payload in control:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
@@ -142,6 +145,10 @@ class Channel:
         if not isinstance(message, dict):
             raise Unavailable("the other process does not speak this protocol")
         return message, descriptors
+
+    def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+        space = _socket.CMSG_SPACE(_DESCRIPTORS * 4)
+        return self._socket.recvmsg(_INLINE, space, _socket.MSG_CMSG_CLOEXEC)[:2]
 
     def request(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         """Send a message and wait for its answer. Raises Unavailable where none comes."""

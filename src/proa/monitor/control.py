@@ -42,6 +42,7 @@ class Control:
             "restart-policy": self._restart_policy,
             "resume": self._resume,
             "stop": self._stop,
+            "update": self._update,
             "wait": self._wait,
         }
         self._loop.watch(self._listener.fileno(), READ, self._accept)
@@ -158,6 +159,9 @@ class Control:
     ) -> Any:
         self._monitor.set_restart(str(message["policy"]), int(message["maximum"]))
         return {}
+
+    def _update(self, _channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> Any:
+        return {"warnings": self._monitor.running().update(dict(message["resources"]))}
 
     def _exec(self, channel: Channel, message: dict[str, Any], descriptors: list[int]) -> Any:
         from proa.monitor.execs import Exec

@@ -17,7 +17,7 @@ from proa.kernel import pidfd, process
 from proa.kernel.cgroup import Cgroup
 from proa.lean import clock, json
 from proa.lean.channel import Channel, Short, checked
-from proa.lean.record import record
+from proa.lean.record import record, replace
 from proa.runtime import create, namespaces, state
 from proa.runtime import process as processes
 from proa.runtime.state import State
@@ -352,7 +352,13 @@ class Container:
 
     def update(self, resources: Mapping[str, Any]) -> list[str]:
         """Change limits (OCI's linux.resources); returns what could not be, in words."""
-        return self.cgroup.apply(resources)
+        paths = dict(self.cgroup.paths)
+        warnings = self.cgroup.apply(resources)
+        if self.cgroup.paths != paths:
+            # a controller that the container was not under before: it is to be removed, too
+            self._state = replace(self._state, cgroups=dict(self.cgroup.paths))
+            state.save(self._directory, self._state)
+        return warnings
 
     def processes(self) -> list[int]:
         """The ids of its processes, on the host."""

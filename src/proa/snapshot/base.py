@@ -28,18 +28,16 @@ _LINKS = (("etc/mtab", "/proc/mounts"),)
 def make_base(path: str) -> None:
     """Make the directory `path` with all that belongs there, unless someone was faster."""
     draft = f"{path}.{posix.urandom(8).hex()}"
-    mask = posix.umask(0)
-    try:
-        posix.mkdir(draft, 0o755)
-        for name in _DIRECTORIES:
-            posix.mkdir(f"{draft}/{name}", 0o755)
-        for name, mode in _FILES:
-            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
-            posix.close(posix.open(f"{draft}/{name}", flags, mode))
-        for name, target in _LINKS:
-            posix.symlink(target, f"{draft}/{name}")
-    finally:
-        posix.umask(mask)
+    for name in ("", *_DIRECTORIES):
+        posix.mkdir(f"{draft}/{name}", 0o755)
+        posix.chmod(f"{draft}/{name}", 0o755)  # whatever the umask is
+    for name, mode in _FILES:
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
+        descriptor = posix.open(f"{draft}/{name}", flags, mode)
+        posix.fchmod(descriptor, mode)
+        posix.close(descriptor)
+    for name, target in _LINKS:
+        posix.symlink(target, f"{draft}/{name}")
     try:
         posix.rename(draft, path)
     except OSError as error:

@@ -116,15 +116,19 @@ class OverlaySnapshots:
         make_directory(path, 0o755)
         return path
 
-    def _make_missing_base(self, lower: Sequence[str]) -> bool:
-        """Make what lies below every image, the first time it is needed; whether it was."""
-        base = f"{self._layers}/{BASE}"
-        if lower[-1] != base or _is_directory(base):
-            return False
-        from proa.snapshot.base import make_base
+    def _has_made_base(self, lower: Sequence[str]) -> bool:
+        """Make what lies below every image, the first time it is needed.
 
-        make_directory(self._layers, 0o700)
-        make_base(base)
+        Whether it may have been missing: someone else may just have made it.
+        """
+        base = f"{self._layers}/{BASE}"
+        if lower[-1] != base:
+            return False
+        if not _is_directory(base):
+            from proa.snapshot.base import make_base
+
+            make_directory(self._layers, 0o700)
+            make_base(base)
         return True
 
     def _overlay(self, lower: Sequence[str], key_dir: str | None, attributes: int) -> int:
@@ -132,8 +136,11 @@ class OverlaySnapshots:
             return _mount_by_descriptors(lower, key_dir, attributes)
         except OSError as error:
             failure = error
-        if failure.errno == ENOENT and self._make_missing_base(lower):
-            return self._overlay(lower, key_dir, attributes)
+        if failure.errno == ENOENT and self._has_made_base(lower):
+            try:
+                return _mount_by_descriptors(lower, key_dir, attributes)
+            except OSError as error:
+                failure = error
         if failure.errno == EINVAL and not _takes_layers_one_by_one():
             from proa.snapshot.overlay_legacy import mount_by_namespace
 

@@ -304,14 +304,14 @@ def test_what_cannot_be_honoured_is_refused(arguments: list[str], message: str) 
 
 def test_every_flag_is_read_by_someone() -> None:
     """A flag that parses and does nothing would be a lie."""
-    known = {*build._FIELDS, *build._TUPLES, *build._PARTS, *build._ELSEWHERE}
+    known = {*build.FIELDS, *build._TUPLES, *build._PARTS, *build._ELSEWHERE}
     flags = {flag[0] for flag in run.COMMAND.flags if not flag[2].startswith("=")}
     assert flags == known
 
 
 def test_fields_exist() -> None:
     fields = ContainerConfig.__match_args__  # type: ignore[attr-defined]
-    assert {*build._FIELDS.values(), *build._TUPLES.values()} <= set(fields)
+    assert {*build.FIELDS.values(), *build._TUPLES.values()} <= set(fields)
 
 
 def test_flags_are_sorted_and_unique() -> None:

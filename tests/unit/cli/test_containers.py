@@ -306,7 +306,7 @@ def test_rename_and_top_and_port(proa: Proa) -> None:
 
 
 def test_start_attached(proa: Proa) -> None:
-    proa.engine.containers.add("web", stdin=True, attach=FakeAttachment(7))
+    proa.engine.containers.add("web", stdin=True, begin_attached=FakeAttachment(7))
     assert proa("start", "-ai", "web") == 7
     ((_, _, (ends,), options),) = proa.engine.containers.calls
     assert (ends.stdin, options["sig_proxy"]) == (0, True)
@@ -314,10 +314,10 @@ def test_start_attached(proa: Proa) -> None:
 
 
 def test_attach(proa: Proa) -> None:
-    proa.engine.containers.add("web", stdin=True, attach=FakeAttachment(7))
+    proa.engine.containers.add("web", stdin=True, begin_attached=FakeAttachment(7))
     assert proa("attach", "--no-stdin", "web") == 7
     assert proa.engine.containers.calls[0][2][0].stdin is None
-    proa.engine.containers.add("left", attach=FakeAttachment(None))
+    proa.engine.containers.add("left", begin_attached=FakeAttachment(None))
     assert proa("attach", "left") == 1
     assert proa.err == "proa: read escape sequence\n"
     proa.engine.containers.add("off", status="exited")
@@ -408,3 +408,18 @@ def test_sizes_count_each_file_once_and_follow_nothing(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/usr")
     assert tree_size(str(tmp_path)) == 1000 + len("/usr")
     assert tree_size(str(tmp_path / "gone")) == 0
+
+
+def test_update(proa: Proa) -> None:
+    proa.engine.containers.add("web", change=[])
+    assert proa("update", "-m", "64m", "--pids-limit", "0", "--cpu-shares", "0", "web") == 0
+    assert proa.out == "web\n"
+    ((verb, name, (changes,), _),) = proa.engine.containers.calls
+    # 0 leaves what there is; of processes it is no limit
+    assert (verb, name, changes) == ("change", "web", {"memory": 64 << 20, "pids_limit": 0})
+    assert proa("update", "--restart", "on-failure:2", "web") == 0
+    assert proa.engine.containers.calls[1][2][0]["restart"].maximum_retry_count == 2
+    assert proa("update", "web") == 1
+    assert "one or more flags" in proa.err
+    assert proa("update", "-m", "64m", "nobody", "web") == 1
+    assert proa.out == "web\n"

@@ -73,3 +73,16 @@ def test_a_path_longer_than_a_socket_address_works(tmp_path: Path) -> None:
     assert (deep / "monitor.sock").stat().st_mode & 0o777 == 0o600
     for item in (listener, client, server):
         item.close()
+
+
+def test_the_last_words_of_one_that_did_not_listen_arrive() -> None:
+    one, other = pair()
+    one.send({"answer": "that nobody reads"})
+    other.send({"error": "first"})
+    other.send({"error": "second"})
+    other.close()
+
+    assert one.receive() == ({"error": "first"}, [])
+    assert one.receive() == ({"error": "second"}, [])
+    assert one.receive() is None
+    one.close()

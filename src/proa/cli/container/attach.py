@@ -27,7 +27,7 @@ def _attach(session: Session, values: Values, arguments: list[str]) -> int:
     stdin = config.open_stdin and not values.flag("no-stdin")
     if stdin and config.tty and not posix.isatty(STDIN):
         raise WrongArguments("the input device is not a TTY: use --no-stdin where stdin is none")
-    attachment = container.attach(
+    attachment = container.begin_attached(
         Ends(STDIN if stdin else None, STDOUT, STDERR),
         sig_proxy=values.flag("sig-proxy", True),
         detach_keys=values.given.get("detach-keys"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from proa.cli.flags import Values
 
-_FIELDS = {
+FIELDS = {
     "blkio-weight": "blkio_weight",
     "cgroup-parent": "cgroup_parent",
     "cpu-period": "cpu_period",
@@ -145,7 +145,7 @@ def build_config(
         given["command"] = tuple(arguments[1:])
     parts: dict[str, None] = {}
     for name, value in values.given.items():
-        if field := _FIELDS.get(name):
+        if field := FIELDS.get(name):
             given[field] = value
         elif field := _TUPLES.get(name):
             given[field] = tuple(value)

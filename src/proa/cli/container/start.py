@@ -41,7 +41,7 @@ def _attached(session: Session, values: Values, name: str) -> int:
     if container.status == "paused":
         raise Conflict(f"container {container.name} is paused; unpause it with 'proa unpause'")
     if container.status in ("running", "restarting"):
-        attachment = container.attach(ends, sig_proxy=sig_proxy, detach_keys=keys)
+        attachment = container.begin_attached(ends, sig_proxy=sig_proxy, detach_keys=keys)
     else:
         monitor = session.engine.prepare_monitor()
         try:
