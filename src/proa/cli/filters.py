@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proa.cli.flags import UsageError
+from proa.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,18 +12,17 @@ if TYPE_CHECKING:
 
 
 def filters(values: Values, known: Iterable[str]) -> dict[str, list[str]]:
-    """The values by the filter's name. Raises UsageError for a name that is none of `known`."""
+    """The values by the filter's name. Raises InvalidArgument for a name that is none of `known`."""
     found: dict[str, list[str]] = {}
     for text in values.texts("filter"):
         name, _, value = text.partition("=")
         name = name.strip().lower()
-        if not name:
-            continue
         if name not in known:
             from proa.cli.suggest import nearest
 
-            best = nearest(name, known)
+            best = nearest(name, known) if name else ""
             hint = f"did you mean {best}?" if best else f"there are {', '.join(sorted(known))}"
-            raise UsageError(f"invalid filter '{name}'; {hint}")
+            # as with Docker, whose engine says so and not its command: exit code 1
+            raise InvalidArgument(f"invalid filter '{name}'; {hint}")
         found.setdefault(name, []).append(value.strip())
     return found

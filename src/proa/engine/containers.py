@@ -43,6 +43,10 @@ class ContainerSummary:
     labels: Mapping[str, str]
     mounts: tuple[str, ...]
     networks: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    """where in the container something is mounted"""
+    exposed_ports: tuple[str, ...] = ()
+    """as in an image: `80/tcp`"""
     error: str = ""
     health: str | None = None
     size_rw: int | None = None
@@ -277,6 +281,8 @@ def summarize(row: ContainerRow) -> ContainerSummary:
         labels=process["labels"],
         mounts=tuple(mount["source"] or mount["target"] for mount in request.get("mounts", ())),
         networks=(request.get("network_mode", "default"),),
+        targets=tuple(mount["target"] for mount in request.get("mounts", ())),
+        exposed_ports=tuple(process.get("exposed_ports") or ()),
         error=state.get("error", ""),
     )
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from proa.engine.containers import ContainerSummary
     from proa.store.store import Store
 
+HEALTH = ("starting", "healthy", "unhealthy", "none")
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 
 
@@ -33,18 +34,18 @@ def matching(
 def _test(name: str, values: Sequence[str], store: Store) -> Callable[[ContainerSummary], bool]:
     match name:
         case "id":
-            return lambda item: any(re.search(value, item.id) for value in values)
+            ids = [_pattern(name, value) for value in values]
+            return lambda item: any(pattern.search(item.id) for pattern in ids)
         case "name":
+            patterns = [_pattern(name, value) for value in values]
+            # Docker's names begin with a slash, and people write `^/web$` as well as `^web$`
             return lambda item: any(
-                re.search(value.removeprefix("/"), item.name) for value in values
+                pattern.search(item.name) or pattern.search(f"/{item.name}") for pattern in patterns
             )
         case "label":
             return lambda item: all(_has_label(item, value) for value in values)
         case "status":
-            if unknown := set(values) - set(STATES):
-                raise InvalidArgument(
-                    f"invalid filter 'status={min(unknown)}'; there are {', '.join(STATES)}"
-                )
+            _check(name, values, STATES)
             return lambda item: item.state in values
         case "exited":
             codes = {_number(value) for value in values}
@@ -61,12 +62,62 @@ def _test(name: str, values: Sequence[str], store: Store) -> Callable[[Container
                 for value in values
             )
         case "volume":
-            return lambda item: any(value in item.mounts for value in values)
+            return lambda item: any(
+                value in item.mounts or value.rstrip("/") in item.targets for value in values
+            )
         case "health":
+            _check(name, values, HEALTH)
             return lambda item: (item.health or "none") in values
-        case "publish" | "expose" | "is-task":
-            return lambda _item: name == "is-task" and "false" in values
+        case "expose":
+            ranges = [_ports(name, value) for value in values]
+            return lambda item: any(
+                _in_range(port, wanted) for port in item.exposed_ports for wanted in ranges
+            )
+        case "publish":
+            for value in values:
+                _ports(name, value)
+            # there are no published ports before there are bridges
+            return lambda _item: False
+        case "is-task":
+            _check(name, values, ("true", "false", "1", "0"))
+            # no container is a task: there is no swarm
+            return lambda _item: "false" in values or "0" in values
     raise InvalidArgument(f"invalid filter '{name}'")
+
+
+def _check(name: str, values: Sequence[str], known: Sequence[str]) -> None:
+    if unknown := set(values) - set(known):
+        raise InvalidArgument(
+            f"invalid filter '{name}={min(unknown)}'; there are {', '.join(known)}"
+        )
+
+
+def _pattern(name: str, value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise InvalidArgument(
+            f"invalid filter '{name}={value}': not a regular expression ({error})"
+        ) from None
+
+
+def _ports(name: str, value: str) -> tuple[int, int, str]:
+    """`80`, `80/udp`, `8000-8080/tcp`: first, last, protocol. Raises InvalidArgument."""
+    numbers, _, protocol = value.partition("/")
+    first, dash, last = numbers.partition("-")
+    ends = (first, last) if dash else (first, first)
+    if not all(end.isascii() and end.isdigit() and int(end) <= 65535 for end in ends) or (
+        protocol not in ("", "tcp", "udp", "sctp")
+    ):
+        raise InvalidArgument(
+            f"invalid filter '{name}={value}': write a port as 80, 80/tcp or 8000-8080/udp"
+        )
+    return int(ends[0]), int(ends[1]), protocol or "tcp"
+
+
+def _in_range(port: str, wanted: tuple[int, int, str]) -> bool:
+    number, _, protocol = port.partition("/")
+    return wanted[0] <= int(number) <= wanted[1] and (protocol or "tcp") == wanted[2]
 
 
 def _has_label(item: ContainerSummary, wanted: str) -> bool:

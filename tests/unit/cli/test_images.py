@@ -106,7 +106,7 @@ def test_images_otherwise(stocked: Proa) -> None:
     assert stocked.engine.images.calls[-1] == (
         "list", {"filters": {"dangling": ["true"], "reference": ["al*"]}, "all": False}
     )  # fmt: skip
-    assert stocked("images", "-f", "foo=bar") == 125
+    assert stocked("images", "-f", "foo=bar") == 1
 
 
 def test_history(stocked: Proa) -> None:

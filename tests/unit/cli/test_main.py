@@ -49,7 +49,7 @@ SOURCE = os.path.join(REPOSITORY, "src")
         (["run", "--cap-add"], 125, "flag needs an argument: --cap-add"),
         (["stop", "-t", "x", "y"], 125, 'invalid argument "x" for "-t, --timeout" flag'),
         (["run", "-v", "x:/y", "alpine"], 125, "named volumes come with a later release"),
-        (["ps", "-f", "foo=bar"], 125, "invalid filter 'foo'"),
+        (["ps", "-f", "foo=bar"], 1, "invalid filter 'foo'"),
         (["container", "ls", "--hlep"], 125, "did you mean --help?"),
     ],
 )
