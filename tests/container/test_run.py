@@ -124,7 +124,7 @@ def test_the_hosts_file_and_name_resolution(alpine: Command) -> None:
     )
 
     assert "10.1.2.3\tdb" in result.stdout
-    assert "nameserver 9.9.9.9\nsearch lan" in result.stdout
+    assert "search lan\nnameserver 9.9.9.9\n" in result.stdout
 
 
 def test_a_bind_mount_and_a_read_only_one(alpine: Command) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def filters(values: Values, known: Iterable[str]) -> dict[str, list[str]]:
-    """The values by the filter's name. Raises InvalidArgument for a name that is none of `known`."""
+    """The values by the filter's name. Raises InvalidArgument for one that is none of `known`."""
     found: dict[str, list[str]] = {}
     for text in values.texts("filter"):
         name, _, value = text.partition("=")

@@ -32,6 +32,8 @@ class Mount:
     recursive: bool = True
     size: int | None = None
     mode: int | None = None
+    short: bool = False
+    """said by `-v` or `--tmpfs` rather than by `--mount`: `inspect` shows it in that form"""
     options: tuple[str, ...] = ()
     """tmpfs: further mount options, as in `--tmpfs /run:exec,size=1m`"""
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from proa.engine.config import ContainerConfig
     from proa.engine.process import Process
+    from proa.engine.rootless import Outside
+    from proa.snapshot.protocol import Snapshots
     from proa.store.containers import ContainerRow
     from proa.store.store import Store
 
@@ -50,17 +52,32 @@ def describe(store: Store, row: ContainerRow) -> dict[str, Any]:
         "HostConfig": _host_config(config),
         "GraphDriver": {
             "Name": snapshots.kind,
-            "Data": {
-                "LowerDir": ":".join(
-                    snapshots.layer_path(str(layer)) for layer in reversed(row.layers)
-                ),
-                "UpperDir": snapshots.changed(f"{directory}/snapshot"),
-            },
+            "Data": _directories(snapshots, row, f"{directory}/snapshot"),
         },
-        "Mounts": [_mount(mount) for mount in config.mounts],
+        "Mounts": [
+            _mount(mount) for mount in config.mounts if mount.kind == "bind" or not mount.short
+        ],
         "Config": _config(config, process, str(row.config["hostname"])),
-        "NetworkSettings": _network_settings(config),
+        "NetworkSettings": _network_settings(config, row),
     }
+
+
+def _directories(snapshots: Snapshots | Outside, row: ContainerRow, place: str) -> dict[str, Any]:
+    """Where its files lie.
+
+    The whole of them is mounted nowhere on the host: what a running container has is reached by
+    way of its first process.
+    """
+    found: dict[str, Any] = {
+        "LowerDir": ":".join(snapshots.lower([str(layer) for layer in row.layers])),
+        "UpperDir": snapshots.changed(place),
+        "MergedDir": "",
+    }
+    if snapshots.kind == "overlay":
+        found["WorkDir"] = f"{place}/work"
+    if pid := row.state.get("pid"):
+        found["MergedDir"] = f"/proc/{pid}/root"
+    return found
 
 
 def _state(row: ContainerRow) -> dict[str, Any]:
@@ -122,11 +139,11 @@ def _config(config: ContainerConfig, process: Process, hostname: str) -> dict[st
 
 def _host_config(config: ContainerConfig) -> dict[str, Any]:
     unconfined = security.parse_options(config).system_paths == "unconfined"
-    return {
+    found: dict[str, Any] = {
         "Binds": [
-            f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
+            f"{mount.source}:{mount.target}" + (f":{mode}" if (mode := _mode(mount)) else "")
             for mount in config.mounts
-            if mount.kind == "bind"
+            if mount.kind == "bind" and mount.short
         ]
         or None,
         "ContainerIDFile": "",
@@ -141,8 +158,8 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "VolumeDriver": "",
         "VolumesFrom": None,
         "ConsoleSize": [0, 0],
-        "CapAdd": list(config.capabilities_add) or None,
-        "CapDrop": list(config.capabilities_drop) or None,
+        "CapAdd": _capabilities(config.capabilities_add),
+        "CapDrop": _capabilities(config.capabilities_drop),
         "CgroupnsMode": config.cgroupns_mode or "private",
         "Dns": list(config.dns),
         "DnsOptions": list(config.dns_options),
@@ -158,17 +175,9 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "PublishAllPorts": False,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options) or None,
-        "StorageOpt": dict(config.storage_options or {}) or None,
-        "Tmpfs": {
-            mount.target: ",".join(mount.options)
-            for mount in config.mounts
-            if mount.kind == "tmpfs"
-        }
-        or None,
         "UTSMode": config.uts_mode,
         "UsernsMode": config.userns_mode,
         "ShmSize": config.shm_size or 64 * 1024 * 1024,
-        "Sysctls": dict(config.sysctls or {}) or None,
         "Runtime": config.runtime or "proa-runtime",
         "Isolation": "",
         "CpuShares": config.cpu_shares or 0,
@@ -207,8 +216,6 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "Ulimits": [
             {"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits
         ],
-        "Init": config.init or None,
-        "Annotations": dict(config.annotations or {}) or None,
         # of Windows; scripts that know the shape find them
         "CpuCount": 0,
         "CpuPercent": 0,
@@ -217,6 +224,56 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "MaskedPaths": [] if unconfined else defaults.masked_paths(),
         "ReadonlyPaths": [] if unconfined else list(defaults.READ_ONLY_PATHS),
     }
+    # as in Docker's, these are there where there is something in them
+    further = {
+        "Annotations": dict(config.annotations or {}),
+        "Init": config.init,
+        "Mounts": [_wanted_mount(mount) for mount in config.mounts if not mount.short],
+        "StorageOpt": dict(config.storage_options or {}),
+        "Sysctls": dict(config.sysctls or {}),
+        "Tmpfs": {
+            mount.target: ",".join(mount.options)
+            for mount in config.mounts
+            if mount.kind == "tmpfs" and mount.short
+        },
+    }
+    found.update((name, value) for name, value in further.items() if value)
+    return found
+
+
+def _capabilities(names: Sequence[str]) -> list[str] | None:
+    """With Docker's prefix; ALL has none."""
+    found = [name.upper().removeprefix("CAP_") for name in names]
+    return [name if name == "ALL" else f"CAP_{name}" for name in found] or None
+
+
+def _mode(mount: configs.Mount) -> str:
+    """The options as `-v` has them."""
+    propagation = "" if mount.propagation == "rprivate" else mount.propagation
+    return ",".join(filter(None, ("ro" if mount.read_only else "", propagation)))
+
+
+def _wanted_mount(mount: configs.Mount) -> dict[str, Any]:
+    """What `--mount` said, as Docker's API has it."""
+    found: dict[str, Any] = {"Type": mount.kind, "Target": mount.target}
+    if mount.source:
+        found["Source"] = mount.source
+    if mount.read_only:
+        found["ReadOnly"] = True
+    if mount.kind == "bind":
+        options: dict[str, Any] = {}
+        if mount.propagation != "rprivate":
+            options["Propagation"] = mount.propagation
+        if not mount.recursive:
+            options["NonRecursive"] = True
+        if mount.read_only and not mount.recursive_read_only:
+            options["ReadOnlyNonRecursive"] = True
+        if options:
+            found["BindOptions"] = options
+    elif mount.size is not None or mount.mode is not None:
+        sizes = {"SizeBytes": mount.size, "Mode": mount.mode}
+        found["TmpfsOptions"] = {name: size for name, size in sizes.items() if size is not None}
+    return found
 
 
 def _rates(items: Sequence[configs.DeviceRate], name: str = "Rate") -> list[dict[str, Any]]:
@@ -228,18 +285,18 @@ def _mount(mount: configs.Mount) -> dict[str, Any]:
         "Type": mount.kind,
         "Source": mount.source,
         "Destination": mount.target,
-        "Mode": "ro" if mount.read_only else "",
+        "Mode": _mode(mount) if mount.short else "",
         "RW": not mount.read_only,
         "Propagation": mount.propagation if mount.kind == "bind" else "",
     }
 
 
-def _network_settings(config: ContainerConfig) -> dict[str, Any]:
+def _network_settings(config: ContainerConfig, row: ContainerRow) -> dict[str, Any]:
     name = "none" if config.network_mode == "default" else config.network_mode
     return {
         "Bridge": "",
-        "SandboxID": "",
-        "SandboxKey": "",
+        "SandboxID": row.id if row.state.get("pid") else "",
+        "SandboxKey": f"/proc/{row.state['pid']}/ns/net" if row.state.get("pid") else "",
         "Ports": {},
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",

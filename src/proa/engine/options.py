@@ -152,6 +152,7 @@ def _volumes(value: Mapping[str, Mapping[str, str]] | Sequence[str]) -> dict[str
                 read_only="ro" in mode.split(","),
                 recursive_read_only="ro" in mode.split(","),
                 create_source=True,
+                short=True,
                 propagation=next(
                     (word for word in mode.split(",") if word in _PROPAGATION), "rprivate"
                 ),
@@ -207,7 +208,12 @@ def _healthcheck(value: Mapping[str, Any] | Healthcheck) -> dict[str, Any]:
 def _tmpfs(value: Mapping[str, str]) -> dict[str, Any]:
     return {
         "mounts": tuple(
-            Mount("tmpfs", target, options=tuple(item for item in options.split(",") if item))
+            Mount(
+                "tmpfs",
+                target,
+                short=True,
+                options=tuple(item for item in options.split(",") if item),
+            )
             for target, options in value.items()
         )
     }

@@ -61,7 +61,7 @@ def resolve(config: ContainerConfig, image: Mapping[str, Any]) -> Process:
     return Process(
         entrypoint=entrypoint,
         command=command or (),
-        environment=merge_environment(defaults.get("Env") or (), config.environment),
+        environment=_environment(config.environment, defaults.get("Env") or ()),
         working_dir=working_dir,
         user=user,
         labels={**(defaults.get("Labels") or {}), **(config.labels or {})},
@@ -70,6 +70,13 @@ def resolve(config: ContainerConfig, image: Mapping[str, Any]) -> Process:
         volumes=tuple(defaults.get("Volumes") or ()),
         healthcheck=defaults.get("Healthcheck"),
     )
+
+
+def _environment(own: Sequence[str], image: Sequence[str]) -> tuple[str, ...]:
+    """KEY=VALUE items: the user's, then those of the image that these leave; Docker's order."""
+    first = merge_environment((), own)
+    given = {item.partition("=")[0] for item in own}
+    return (*first, *(item for item in image if item.partition("=")[0] not in given))
 
 
 def merge_environment(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:

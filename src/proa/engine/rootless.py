@@ -86,6 +86,10 @@ class Outside:
         """As in `Snapshots`."""
         return self._here().layer_path(diff_id)
 
+    def lower(self, layers: Sequence[str]) -> list[str]:
+        """As in `Snapshots`."""
+        return self._here().lower(layers)
+
     def changed(self, key_dir: str) -> str:
         """As in `Snapshots`."""
         return self._here().changed(key_dir)

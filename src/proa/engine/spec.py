@@ -140,13 +140,13 @@ def _arguments(config: ContainerConfig, process: Process) -> tuple[str, ...]:
 
 
 def _environment(config: ContainerConfig, process: Process, identity: Identity) -> list[str]:
-    names = {item.partition("=")[0] for item in process.environment}
-    first = [] if "PATH" in names else list(defaults.ENVIRONMENT)
-    if "HOSTNAME" not in names:
-        first.append(f"HOSTNAME={identity.hostname}")
-    if config.tty and "TERM" not in names:
-        first.append("TERM=xterm")
-    return [*first, *process.environment]
+    """What every process has first, the user's values in the place of ours; Docker's order."""
+    basic = [*defaults.ENVIRONMENT, f"HOSTNAME={identity.hostname}"]
+    if config.tty:
+        basic.append("TERM=xterm")
+    found = {item.partition("=")[0]: item for item in basic}
+    found.update((item.partition("=")[0], item) for item in process.environment)
+    return list(found.values())
 
 
 def _namespaces(config: ContainerConfig) -> list[dict[str, str]]:

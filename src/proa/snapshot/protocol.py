@@ -31,6 +31,11 @@ if TYPE_CHECKING:
         def layer_path(self, diff_id: str) -> str:
             """Where the files of the layer `diff_id` (`sha256:<hex>`) lie: ROOT/layers/<hex>/fs."""
 
+        def lower(self, layers: Sequence[str]) -> list[str]:
+            """The directories of which the root file system of a snapshot of `layers` (base
+            first) is put together, topmost first, without the snapshot's own.
+            """
+
         def prepare(self, key_dir: str, layers: Sequence[str] = ()) -> None:
             """Make the directories of a new snapshot; `key_dir` itself may exist.
 

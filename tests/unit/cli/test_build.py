@@ -144,17 +144,25 @@ def test_flags(arguments: list[str], field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("arguments", "mount"),
     [
-        (["-v", "/a:/b"], Mount("bind", "/b", "/a", create_source=True)),
-        (["-v", "/a/../c/:/b//x/"], Mount("bind", "/b/x", "/c", create_source=True)),
+        (["-v", "/a:/b"], Mount("bind", "/b", "/a", create_source=True, short=True)),
+        (["-v", "/a/../c/:/b//x/"], Mount("bind", "/b/x", "/c", create_source=True, short=True)),
         (
             ["-v", "/a:/b:ro"],
-            Mount("bind", "/b", "/a", read_only=True, recursive_read_only=True, create_source=True),
+            Mount(
+                "bind",
+                "/b",
+                "/a",
+                read_only=True,
+                recursive_read_only=True,
+                create_source=True,
+                short=True,
+            ),
         ),
         (
             ["-v", "/a:/b:rw,rshared"],
-            Mount("bind", "/b", "/a", propagation="rshared", create_source=True),
+            Mount("bind", "/b", "/a", propagation="rshared", create_source=True, short=True),
         ),
-        (["-v", "/a:/b:cached"], Mount("bind", "/b", "/a", create_source=True)),
+        (["-v", "/a:/b:cached"], Mount("bind", "/b", "/a", create_source=True, short=True)),
         (["--mount", "type=bind,source=/a,target=/b"], Mount("bind", "/b", "/a")),
         (
             ["--mount", "type=bind,src=/a,dst=/b,readonly"],
@@ -177,8 +185,11 @@ def test_flags(arguments: list[str], field: str, value: object) -> None:
             ["--mount", "type=tmpfs,dst=/t,tmpfs-size=64m,tmpfs-mode=1770"],
             Mount("tmpfs", "/t", size=64 << 20, mode=0o1770),
         ),
-        (["--tmpfs", "/run"], Mount("tmpfs", "/run")),
-        (["--tmpfs", "/run:exec,size=1m"], Mount("tmpfs", "/run", options=("exec", "size=1m"))),
+        (["--tmpfs", "/run"], Mount("tmpfs", "/run", short=True)),
+        (
+            ["--tmpfs", "/run:exec,size=1m"],
+            Mount("tmpfs", "/run", short=True, options=("exec", "size=1m")),
+        ),
     ],
 )
 def test_mounts(arguments: list[str], mount: Mount) -> None:

@@ -61,7 +61,9 @@ def parse_volume(text: str) -> Mount:
     fields: dict[str, Any] = {}
     for option in parts[2].split(",") if len(parts) == 3 else ():
         _volume_option(option, fields, wrong)
-    return Mount("bind", _target(target, wrong), normalise(source), create_source=True, **fields)
+    return Mount(
+        "bind", _target(target, wrong), normalise(source), create_source=True, short=True, **fields
+    )
 
 
 def _volume_option(option: str, fields: dict[str, Any], wrong: Any) -> None:
@@ -207,6 +209,7 @@ def _tmpfs(text: str) -> Mount:
     return Mount(
         "tmpfs",
         _target(target, wrong),
+        short=True,
         options=tuple(option for option in options.split(",") if option),
     )
 
