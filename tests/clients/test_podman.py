@@ -96,3 +96,28 @@ def test_limits_users_and_mounts(podman: Podman) -> None:
 
 def test_a_terminal(podman: Podman) -> None:
     assert podman("run", "--rm", "-t", "base", "tty").stdout == "/dev/pts/0\n"
+
+
+def test_mounts_made_later(podman: Podman) -> None:
+    host = tempfile.mkdtemp(prefix="shared-")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", host], check=True)
+    subprocess.run(["mount", "--make-shared", host], check=True)
+    try:
+        for name in ("late", "own"):
+            os.mkdir(f"{host}/{name}")
+        for option, arrives, leaves in (("rslave", 1, 0), ("rshared", 1, 1), ("rprivate", 0, 0)):
+            podman(
+                *("run", "-d", "--name", option, "--cap-add", "SYS_ADMIN"),
+                *("-v", f"{host}:/m:{option}", "base", "sleep", "1000"),
+            )
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", f"{host}/late"], check=True)
+            inside = podman("exec", option, "cat", "/proc/self/mountinfo").stdout
+            assert inside.count(" /m/late ") == arrives, option
+            subprocess.run(["umount", f"{host}/late"], check=True)
+            podman("exec", option, "mount", "-t", "tmpfs", "tmpfs", "/m/own")
+            with open("/proc/self/mountinfo") as file:
+                assert file.read().count(f" {host}/own ") == leaves, option
+            podman("exec", option, "umount", "/m/own")
+            podman("rm", "--force", "--time", "0", option)
+    finally:
+        subprocess.run(["umount", "-R", host], check=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import tempfile
 import time
 
 import pytest
@@ -108,3 +111,46 @@ def test_an_unknown_runtime_is_named(alpine: Command) -> None:
 
     assert "unknown runtime nosuch" in result.stderr
     assert alpine.output("ps", "-aq") == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "arrives", "leaves"),
+    [("rprivate", 0, 0), ("rslave", 1, 0), ("rshared", 1, 1)],
+)
+def test_mounts_made_later(
+    alpine: Command, runtime: str, option: str, arrives: int, leaves: int
+) -> None:
+    with tempfile.TemporaryDirectory() as host:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", host], check=True)
+        subprocess.run(["mount", "--make-shared", host], check=True)
+        try:
+            for name in ("late", "own"):
+                os.mkdir(f"{host}/{name}")
+            alpine(
+                *("run", "-d", "--name", "box", "--runtime", runtime, "--cap-add", "SYS_ADMIN"),
+                *("-v", f"{host}:/m:{option}", "alpine", "sleep", "1000"),
+            )
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", f"{host}/late"], check=True)
+            inside = alpine.output("exec", "box", "cat", "/proc/self/mountinfo")
+            assert inside.count(" /m/late ") == arrives
+            alpine("exec", "box", "mount", "-t", "tmpfs", "tmpfs", "/m/own")
+            with open("/proc/self/mountinfo") as file:
+                assert file.read().count(f" {host}/own ") == leaves
+            alpine("rm", "-f", "box")
+        finally:
+            subprocess.run(["umount", "-R", host], check=True)
+
+
+def test_what_lies_beside_the_engine_cannot_be_shared(alpine: Command, runtime: str) -> None:
+    with tempfile.TemporaryDirectory() as host:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", host], check=True)
+        subprocess.run(["mount", "--make-shared", host], check=True)
+        try:
+            other = Command(alpine.path, f"{host}/root")
+            shutil.copytree(alpine.root, other.root, symlinks=True)
+            os.mkdir(f"{host}/m")
+            flags = ("--runtime", runtime, "-v", f"{host}/m:/m:rshared")
+            result = other("run", "--rm", *flags, "alpine", "true", code=125)
+            assert "cannot be shared by another runtime" in result.stderr
+        finally:
+            subprocess.run(["umount", "-R", host], check=True)

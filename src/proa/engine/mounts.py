@@ -60,6 +60,12 @@ def build(config: ContainerConfig, directory: str) -> list[dict[str, Any]]:
     return found + further
 
 
+def root_propagation(config: ContainerConfig) -> str:
+    """What the root file system needs for the mounts' propagation, as Docker has it; mostly ''."""
+    wanted = {mount.propagation.removeprefix("r") for mount in config.mounts}
+    return "shared" if "shared" in wanted else "slave" if "slave" in wanted else ""
+
+
 def init_program() -> str:
     """The program that `--init` puts before the container's command. Raises NotFound."""
     for path in INIT_PROGRAMS:
@@ -142,12 +148,14 @@ def _check_propagation(source: str, wanted: str) -> None:
     """
     import os
 
+    from proa.kernel.mountinfo import unescape
+
     path = os.path.realpath(source)
     best, flags = "", ""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             fields = line.split(" ")
-            place = _unescape(fields[4])
+            place = unescape(fields[4])
             inside = path == place or path.startswith(place.rstrip("/") + "/")
             if inside and len(place) >= len(best):
                 best, flags = place, " ".join(fields[6 : fields.index("-")])
@@ -158,12 +166,6 @@ def _check_propagation(source: str, wanted: str) -> None:
         f"path {source} is mounted on {best} but it is not {kind} mount:"
         f" {wanted} needs 'mount --make-shared {best}' first"
     )
-
-
-def _unescape(text: str) -> str:
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, character)
-    return text
 
 
 def _tmpfs(mount: Mount) -> dict[str, Any]:

@@ -74,6 +74,8 @@ def build(config: ContainerConfig, process: Process, identity: Identity) -> dict
         spec["hostname"] = identity.hostname
         if config.domainname:
             spec["domainname"] = config.domainname
+    if propagation := mounts.root_propagation(config):
+        linux["rootfsPropagation"] = propagation
     if config.annotations:
         spec["annotations"] = dict(config.annotations)
     if sysctl := _sysctl(config):

@@ -21,10 +21,13 @@ from proa.errors import (
     InvalidArgument,
     KernelError,
     ProaError,
+    Unsupported,
 )
 from proa.kernel import mount, pidfd, process
 from proa.kernel.cgroup import open_manager
+from proa.kernel.mountinfo import unescape
 from proa.kernel.namespace import CLONE_NEWNS, unshare
+from proa.kernel.path import AT_FDCWD
 from proa.lean import clock, json
 from proa.lean.channel import Short
 from proa.runtime import state
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 
 _OWN = ("", "proa", "proa-runtime")
 _INHERITED = ("capabilities", "noNewPrivileges", "rlimits", "apparmorProfile", "selinuxLabel")
-_LARGEST_LOG = 1 << 20
+_LARGEST = 1 << 20
+"""Bytes that are read of a runtime's log, or of a file in /proc."""
 
 
 def find_runtime(name: str | None) -> str | None:
@@ -171,10 +175,9 @@ class _Runtime:
     ) -> str:
         """Put spec and root file system where the runtime takes them from: its bundle."""
         place = f"{self._work}/bundle"
-        # a namespace of our own, in which nothing that we mount spreads and the host's changes
-        # are still seen
+        # a namespace of our own, in which nothing that we mount spreads
         unshare(CLONE_NEWNS)
-        mount.mount(None, "/", None, mount.MS_REC | mount.MS_SLAVE)
+        self._cut_off(spec)
         mount.attach(rootfs, f"{place}/rootfs")
         self._mounted = True
         places = {}
@@ -203,6 +206,26 @@ class _Runtime:
         ]
         _write(f"{place}/config.json", json.dumps(theirs))
         return place
+
+    def _cut_off(self, spec: Mapping[str, Any]) -> None:
+        """Keep what is mounted below our directory from the host.
+
+        All other mounts stay the host's peers: what a container shares, it shares with the host.
+        """
+        own = mount.mount_id(AT_FDCWD, self._work)
+        for item in spec["mounts"]:
+            if {"shared", "rshared"}.isdisjoint(item.get("options") or ()):
+                continue
+            if mount.mount_id(AT_FDCWD, str(item["source"])) == own:
+                raise Unsupported(
+                    f"{item['source']} cannot be shared by another runtime: it lies on the mount"
+                    " that the engine's root lies on; mount it by itself ('mount --bind'), or leave"
+                    " --runtime away"
+                )
+        for line in _read("/proc/self/mountinfo").splitlines():
+            fields = line.split(" ")
+            if int(fields[0]) == own:
+                mount.mount_setattr(AT_FDCWD, unescape(fields[4]), propagation=mount.MS_SLAVE)
 
     def make(self, place: str, stdio: Stdio | None, *, terminal: bool) -> int | None:
         """Create the container; the terminal's master, if it has one."""
@@ -363,7 +386,10 @@ def _write(path: str, text: str) -> None:
 def _read(path: str) -> str:
     descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        return posix.read(descriptor, _LARGEST_LOG).decode("utf-8", "replace")
+        data = b""
+        while len(data) < _LARGEST and (part := posix.read(descriptor, _LARGEST)):
+            data += part  # of files in /proc a page comes at a time
+        return data.decode("utf-8", "surrogateescape")
     finally:
         posix.close(descriptor)
 

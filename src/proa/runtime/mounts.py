@@ -33,6 +33,8 @@ class BindMount:
     options: MountOptions
     uid_mappings: tuple[tuple[int, int, int], ...] = ()
     gid_mappings: tuple[tuple[int, int, int], ...] = ()
+    root_shared: bool = False
+    """linux.rootfsPropagation is shared: what is mounted below a shared source reaches the host"""
 
     def __str__(self) -> str:
         return f"bind {self.source} at {self.destination}"
@@ -65,14 +67,18 @@ class BindMount:
     def _set_attributes(self, descriptor: int, everything: int) -> None:
         options = self.options
         # what receives mounts from the host need not give it any: see mount_namespaces(7)
-        propagation = options.all_propagation or options.propagation or mount.MS_SLAVE
+        default = 0 if self.root_shared else mount.MS_SLAVE
+        propagation = options.all_propagation or options.propagation or default
         to_set, to_clear = options.all_attributes, options.all_cleared
         if not everything:
             to_set = to_set & ~options.cleared | options.attributes
             to_clear = to_clear & ~options.attributes | options.cleared
         elif options.propagation:
-            self._change(descriptor, 0, 0, mount.MS_SLAVE, everything)
+            self._change(descriptor, 0, 0, default, everything)
             everything = 0
+        if propagation == mount.MS_SHARED and default:
+            # as runc has it: shared with what the container shares it with, not with the host
+            self._change(descriptor, 0, 0, default, everything)
         self._change(descriptor, to_set, to_clear, propagation, everything)
         if options.recursive and (options.attributes or options.cleared):
             self._change(descriptor, options.attributes, options.cleared, 0, 0)

@@ -93,6 +93,7 @@ def _mount(
             destination,
             options,
             *_id_mappings(entry, linux, options.id_mapped),
+            root_shared=linux.get("rootfsPropagation") in ("shared", "rshared"),
         )
     if not kind:
         raise InvalidArgument(f"the mount at {destination} has no type")
