@@ -121,3 +121,4 @@ def test_mounts_made_later(podman: Podman) -> None:
             podman("rm", "--force", "--time", "0", option)
     finally:
         subprocess.run(["umount", "-R", host], check=True)
+        os.rmdir(host)
