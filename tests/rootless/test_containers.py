@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 
 import pytest
@@ -277,3 +278,82 @@ finally:
     python.argv = lambda *words: [*box.prefix, python.path, "-c", script]  # type: ignore[method-assign]
 
     assert python().stdout.splitlines() == ["['box:latest']", "b'0\\n'", "CorruptData"]
+
+
+def test_in_the_host_s_pid_namespace_all_end_together(box: Command) -> None:
+    script = "sleep 86410 & (sleep 86411 & exec setsid sleep 86412) & exec sleep 86413"
+    for flags in (("--pid", "host"), ("--pid", "host", "--network", "host")):
+        box("run", "-d", "--name", "one", *flags, "box", "sh", "-c", script)
+        box("exec", "-d", "one", "sleep", "86414")
+        wait_until(lambda: len(sleepers(box)) == 5)
+        assert len(box.output("top", "one").splitlines()) == 1 + 5
+        box("stop", "-t", "0", "one")
+        assert sleepers(box) == []
+        box("rm", "one")
+
+
+def test_processes_that_outlive_the_first_end_with_the_container(box: Command) -> None:
+    # it is over before anyone could have looked at it
+    box("run", "--rm", "--pid", "host", "box", "sh", "-c", "setsid sleep 86410 & exit 0")
+    assert sleepers(box) == []
+
+
+def test_a_killed_monitor_takes_all_along_that_it_had(box: Command) -> None:
+    script = "sleep 86410 & exec sleep 86411"
+    id = box.output("run", "-d", "--pid", "host", "box", "sh", "-c", script)
+    wait_until(lambda: len(sleepers(box)) == 2)
+    first = int(box.output("inspect", "-f", "{{.State.Pid}}", id))
+    with open(f"/proc/{first}/stat") as file:
+        monitor = int(file.read().rpartition(")")[2].split()[1])
+    for pid in (first, monitor):
+        os.kill(pid, 9)
+    assert box.output("ps", "-q") == ""
+    assert sleepers(box) == []
+
+
+def sleepers(box: Command) -> list[int]:
+    """The processes of this test's containers, on the host."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == b"sleep" and words[1].startswith(b"8641"):
+            found.append(int(name))
+    return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_how_readily_it_is_killed_when_memory_runs_out(box: Command) -> None:
+    read = ("cat", "/proc/self/oom_score_adj")
+    box("run", "-d", "--name", "one", "--oom-score-adj", "432", "--restart", "on-failure", "box",
+        "sh", "-c", "until [ -e /end ]; do sleep 0.05; done; rm /end; exit 1")  # fmt: skip
+    assert box.output("exec", "one", *read) == "432"
+    pid = box.output("inspect", "-f", "{{.State.Pid}}", "one")
+    for turn in range(2):
+        with open(f"/proc/{pid}/oom_score_adj") as file:
+            assert file.read() == "432\n", turn
+        box("exec", "one", "touch", "/end")
+        shown = pid
+        deadline = time.monotonic() + 10
+        while shown in (pid, "0"):
+            assert time.monotonic() < deadline
+            shown = box.output("inspect", "-f", "{{.State.Pid}}", "one")
+        pid = shown
+    with open(f"/proc/{pid}/stat") as file:
+        monitor = file.read().rpartition(")")[2].split()[1]
+    with open(f"/proc/{monitor}/oom_score_adj") as file:
+        assert file.read() == "0\n"
+    box("rm", "-f", "one")
+
+    lower = box("run", "--rm", "--oom-score-adj", "-100", "box", *read)
+    assert lower.stdout == "0\n"
+    assert "oomScoreAdj -100 was not applied" in lower.stderr

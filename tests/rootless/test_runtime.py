@@ -56,6 +56,7 @@ def test_the_life_of_a_bundle(unprivileged_user: User, binaries: str) -> None:
 
     runtime("create", "one")
     assert json.loads(runtime("state", "one"))["status"] == "created"
+    assert runtime("list").splitlines()[1].split()[-1] == unprivileged_user.name
     runtime("start", "one")
     assert runtime("exec", "one", "/bin/busybox", "id", "-u") == "0\n"
     pid = json.loads(runtime("state", "one"))["pid"]

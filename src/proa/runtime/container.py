@@ -125,7 +125,6 @@ class Container:
                         bundle=bundle,
                         created=clock.now(),
                         cgroups=cgroup.paths,
-                        owner="root" if posix.geteuid() == 0 else str(posix.geteuid()),
                     )
                 )
                 state.save(directory, found[0])
@@ -156,6 +155,9 @@ class Container:
         finally:
             if listener is not None:
                 listener.close()
+        if born.mount_namespace:
+            found[0] = replace(found[0], mount_namespace=born.mount_namespace)
+            state.save(directory, found[0])
         container = cls(found[0], root, spec=spec, born=born, cache=cache)
         if run:
             container._run_hooks("poststart", "running")
@@ -200,7 +202,13 @@ class Container:
     @property
     def owner(self) -> str:
         """The name of the user whose process made it, or the number."""
-        return self._state.owner
+        import pwd
+
+        uid = posix.stat(self._directory).st_uid
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return str(uid)
 
     @property
     def status(self) -> str:
@@ -325,9 +333,9 @@ class Container:
         """
         if all:
             if signal == _KILL:
-                self.cgroup.kill()
+                self._kill_all()
                 return
-            for pid in self.cgroup.processes():
+            for pid in self.processes():
                 try:
                     posix.kill(pid, signal)
                 except ProcessLookupError:
@@ -362,7 +370,13 @@ class Container:
 
     def processes(self) -> list[int]:
         """The ids of its processes, on the host."""
-        return self.cgroup.processes() or ([self.pid] if self._state.is_alive() else [])
+        if found := self.cgroup.processes():
+            return found
+        if self._state.mount_namespace:
+            from proa.kernel.processes import in_mount_namespace
+
+            return in_mount_namespace(self._state.mount_namespace)
+        return [self.pid] if self._state.is_alive() else []
 
     def stats(self) -> dict[str, Any]:
         """What it has used; see `Cgroup.stats`."""
@@ -389,7 +403,7 @@ class Container:
                     " kill it first, or use --force"
                 )
             self._end()
-        self.cgroup.kill()
+        self._kill_all()
         self.cgroup.remove()
         if self._pidfd >= 0:
             posix.close(self._pidfd)
@@ -407,6 +421,14 @@ class Container:
             except ProaError as error:
                 self.warnings = (*self.warnings, str(error))
         state.remove(self._directory)
+
+    def _kill_all(self) -> None:
+        """Kill what its cgroup has, or where there is none, what its mount namespace has."""
+        self.cgroup.kill()
+        if self._state.mount_namespace:
+            from proa.kernel.processes import kill_in_mount_namespace
+
+            kill_in_mount_namespace(self._state.mount_namespace)
 
     def _end(self) -> None:
         if self.cgroup.frozen():

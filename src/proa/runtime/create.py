@@ -71,6 +71,8 @@ class Born:
     console: int | None
     cgroup: Cgroup
     warnings: tuple[str, ...]
+    mount_namespace: str = ""
+    """where /proc/PID/ns/mnt leads, where nothing else keeps the container's processes together"""
 
 
 def seccomp_filter(
@@ -131,9 +133,18 @@ def make(
         else:
             work.close_later(directory)
         handed = replace(handed, cgroup=files)
+        if not cgroup.paths and "pid" not in spaces.new and "mount" in spaces.new:
+            birth = replace(birth, tells_mount_namespace=True)
+        adjust = (spec.get("process") or {}).get("oomScoreAdj")
         ours, theirs = pair()
         work.close_channels_later(ours, theirs)
-        pid, descriptor = _clone(birth, handed, theirs, ours, directory)
+        if adjust is None or whole:
+            pid, descriptor = _clone(birth, handed, theirs, ours, directory)
+        else:
+            # root of a user namespace may set its own score, and the child inherits it
+            with processes.LentOomScore(int(adjust)) as score:
+                pid, descriptor = _clone(birth, handed, theirs, ours, directory)
+            warnings += score.refused
         theirs.close()
         work.process = (pid, descriptor)
         if "user" in spaces.new:
@@ -145,21 +156,17 @@ def make(
             _answer(ours, {})
         record_state(pid, cgroup)
         warnings += cgroup.apply(resources)
-        adjust = (spec.get("process") or {}).get("oomScoreAdj")
-        if adjust is not None and not processes.set_oom_score(pid, int(adjust)):
-            warnings.append(
-                f"oomScoreAdj {adjust} was not applied: it takes root, and to lower it"
-                " CAP_SYS_RESOURCE"
-            )
+        if adjust is not None and whole and not processes.set_oom_score(pid, int(adjust)):
+            warnings.append(processes.oom_score_refused(int(adjust)))
         if birth.limits_by_creator:
             processes.set_limits(birth.execution, pid)
         if not birth.hooks:
             _answer(ours, {"pid": pid})
         if meanwhile is not None:
             meanwhile(pid)
-        console = _follow(birth, ours, pid, descriptor)
+        console, mount_namespace = _follow(birth, ours, pid, descriptor)
         work.done()
-    return Born(pid, descriptor, console, cgroup, tuple(warnings))
+    return Born(pid, descriptor, console, cgroup, tuple(warnings), mount_namespace)
 
 
 def _with_default_devices(resources: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -362,9 +369,13 @@ def _answer(channel: Channel, message: dict[str, Any]) -> None:
         return
 
 
-def _follow(birth: Birth, channel: Channel, pid: int, descriptor: int) -> int | None:
-    """Listen to the child until its command runs, or waits to be started; the terminal, if any."""
+def _follow(birth: Birth, channel: Channel, pid: int, descriptor: int) -> tuple[int | None, str]:
+    """Listen to the child until its command runs, or waits to be started.
+
+    The terminal, if any, and the name of the mount namespace, if that is wanted.
+    """
     console = None
+    mount_namespace = ""
     final = False
     try:
         while (received := channel.receive()) is not None:
@@ -373,6 +384,8 @@ def _follow(birth: Birth, channel: Channel, pid: int, descriptor: int) -> int | 
             final = final or at == "final"
             if at == "terminal":
                 console = descriptors[0]
+            elif at == "mount-namespace":
+                mount_namespace = str(message["link"])
             elif at == "mounted":
                 _run_hooks(birth, pid)
                 _answer(channel, {"pid": pid})
@@ -385,7 +398,7 @@ def _follow(birth: Birth, channel: Channel, pid: int, descriptor: int) -> int | 
                 hand_over(birth.execution.filter, state, pid, listener)
                 _answer(channel, {})
             elif at == "created":
-                return console
+                return console, mount_namespace
         if not final:
             raise KernelError(
                 f"the container's first process died while it was set up ({_death(descriptor)})"
@@ -394,7 +407,7 @@ def _follow(birth: Birth, channel: Channel, pid: int, descriptor: int) -> int | 
         if console is not None:
             posix.close(console)
         raise
-    return console
+    return console, mount_namespace
 
 
 def _death(descriptor: int) -> str:

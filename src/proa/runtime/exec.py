@@ -12,6 +12,7 @@ from proa.kernel.namespace import CLONE_NEWNS, CLONE_NEWPID, CLONE_PARENT, clone
 from proa.lean.channel import checked, pair
 from proa.lean.record import record
 from proa.runtime.process import (
+    LentOomScore,
     close_others,
     execute,
     set_limits,
@@ -66,8 +67,14 @@ def enter(entry: Entry, cgroup: Cgroup) -> ExecProcess:
         import proa.runtime.labels  # noqa: F401
     files = cgroup.join_files()
     ours, theirs = pair()
+    whole = process.owns_machine() if entry.oom_score is not None else True
     try:
-        pid, descriptor = _clone(entry, files, theirs, ours)
+        if whole:
+            pid, descriptor = _clone(entry, files, theirs, ours)
+        else:
+            assert entry.oom_score is not None
+            with LentOomScore(entry.oom_score):
+                pid, descriptor = _clone(entry, files, theirs, ours)
     except BaseException:
         ours.close()
         raise
@@ -76,7 +83,7 @@ def enter(entry: Entry, cgroup: Cgroup) -> ExecProcess:
         for file in files:
             posix.close(file)
     try:
-        if entry.oom_score is not None:
+        if entry.oom_score is not None and whole:
             set_oom_score(pid, entry.oom_score)
         in_user_namespace = bool(entry.namespaces.flags & namespace.CLONE_NEWUSER)
         if in_user_namespace:

@@ -69,6 +69,8 @@ class Birth:
     """descriptors from 3 on that the command inherits"""
     limits_by_creator: bool
     time_offsets: Mapping[str, Any]
+    tells_mount_namespace: bool = False
+    """the creator wants to know it: by that it finds the container's processes"""
 
 
 @record
@@ -137,6 +139,8 @@ def _set_up(birth: Birth, handed: Handed, steps: Steps) -> int:
         sources=list(handed.sources),
         user_namespace="user" in own.new or "user" in own.joined,
     )
+    if birth.tells_mount_namespace:
+        steps.tell("mount-namespace", link=posix.readlink("/proc/self/ns/mnt"))
     _prepare_root(birth, handed, steps)
     for operation in birth.plan.mounts:
         steps.current = operation

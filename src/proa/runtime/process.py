@@ -254,6 +254,50 @@ def set_oom_score(pid: int, score: int) -> bool:
     return True
 
 
+def oom_score_refused(score: int) -> str:
+    """Why that score could not be set, as a warning."""
+    return f"oomScoreAdj {score} was not applied: to lower it takes CAP_SYS_RESOURCE"
+
+
+class LentOomScore:
+    """Gives this process a score while a child is born, which keeps it: a context manager.
+
+    Back to its own score a process may go without CAP_SYS_RESOURCE: that is not below the least
+    that root has ever given it (proc_pid_oom_score_adj(5)). `refused`: warnings.
+    Raises KernelError.
+    """
+
+    def __init__(self, score: int) -> None:
+        self.refused: list[str] = []
+        self._score = score
+        self._descriptor = -1
+        self._own = b""
+
+    def __enter__(self) -> LentOomScore:
+        # an undumpable process's files in /proc are the machine's root's
+        process.set_dumpable(True)
+        self._descriptor = posix.open("/proc/self/oom_score_adj", posix.O_RDWR | posix.O_CLOEXEC)
+        self._own = posix.read(self._descriptor, 16)
+        try:
+            posix.pwrite(self._descriptor, str(self._score).encode(), 0)
+        except PermissionError:
+            self.refused.append(oom_score_refused(self._score))
+        except OSError as error:
+            posix.close(self._descriptor)
+            raise KernelError(
+                f"cannot set the OOM score to {self._score}:"
+                f" {(error.strerror or '').lower()}; say -1000 to 1000"
+            ) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            posix.pwrite(self._descriptor, self._own, 0)
+        except OSError:
+            pass  # we are easier to kill from now on
+        posix.close(self._descriptor)
+
+
 def _configure(execution: Execution, steps: Steps) -> None:
     if execution.labels:
         from proa.runtime.labels import set_labels

@@ -31,7 +31,9 @@ class State:
     """RFC 3339"""
     cgroups: Mapping[str, str]
     owner: str = ""
-    """the user who made it"""
+    """not used any more"""
+    mount_namespace: str = ""
+    """by what its processes are known where neither a pid namespace nor a cgroup has them"""
 
     def is_alive(self) -> bool:
         """Whether the first process runs (a zombie does not)."""
