@@ -38,17 +38,11 @@ def install(prefix: str) -> str:
         assert spec is not None and spec.origin is not None, f"{name} is not installed"
         os.symlink(os.path.dirname(spec.origin), os.path.join(packages, name))
     compileall.compile_dir(os.path.join(packages, "proa"), quiet=2)
-    _executable(
-        os.path.join(binaries, "proa"),
-        _text(os.path.join(REPOSITORY, "src", "launch", "proa")),
-    )
-    # what pip makes of [project.scripts]
-    _executable(
-        os.path.join(binaries, "proa-runtime"),
-        f"#!{binaries}/python3 -IS\n"
-        f"import sys\nsys.path.insert(0, {packages!r})\n"
-        "from proa.runtime.cli import main\nsys.exit(main())\n",
-    )
+    for name in ("proa", "proa-runtime"):
+        _executable(
+            os.path.join(binaries, name),
+            _text(os.path.join(REPOSITORY, "src", "launch", name)),
+        )
     # other users start it too: pytest's directories are 0700
     for directory in (prefix, os.path.dirname(prefix)):
         os.chmod(directory, 0o755)
