@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -58,6 +60,21 @@ def reap_orphans(known: set[Process] | None = None) -> None:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 pass
+
+
+def run_as_init_would(argv: Sequence[str]) -> None:
+    """Run a command to its end, and meanwhile reap the orphans that have become our children.
+
+    Of a pid namespace the first process ends only when all others have been reaped. Those that
+    were put into it from outside are orphans of ours, and not of a machine's init, as long as we
+    are their subreaper: who waits for that end would wait for us.
+    """
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        reap_orphans({Process(process.pid, 0)})
+        time.sleep(0.002)
 
 
 def is_running(pid: int) -> bool:
