@@ -7,7 +7,7 @@ However much one byte expands to, memory stays flat: each step makes at most one
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from proa.errors import CorruptData
 
@@ -38,9 +38,12 @@ class Stream(Protocol):
 
 
 class _Decompressor(Protocol):
-    eof: bool
-    needs_input: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
@@ -154,9 +157,11 @@ def _factory(kind: str) -> tuple[Callable[[], _Decompressor], tuple[type[Excepti
         from isal import igzip_lib
 
         flag = igzip_lib.DECOMP_GZIP
+        # its stub calls the class an instance
+        error = cast("type[Exception]", igzip_lib.IsalError)
         return (
             lambda: igzip_lib.IgzipDecompressor(flag=flag),
-            (igzip_lib.IsalError, EOFError, ValueError),
+            (error, EOFError, ValueError),
         )
     if kind == "bzip2":
         import bz2

@@ -353,7 +353,9 @@ class Extraction:
             os.symlink(entry.link, base, dir_fd=fd)
         self._finish_by_name(fd, base, entry)
 
-    def _hard_link(self, fd: int, base: bytes, path: bytes, entry: TarEntry, _: TarReader) -> None:
+    def _hard_link(
+        self, fd: int, base: bytes, path: bytes, entry: TarEntry, _reader: TarReader
+    ) -> None:
         target = self._clean(entry.link)
         if target == path:
             return

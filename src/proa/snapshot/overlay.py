@@ -13,7 +13,6 @@ from errno import EACCES, EINVAL, ENODEV, ENOENT, EPERM
 
 from proa.errors import KernelError, NotFound, PermissionDenied, Unsupported
 from proa.kernel.mount import (
-    AT_FDCWD,
     FSCONFIG_STRING_LIMIT,
     MOUNT_ATTR_RDONLY,
     OPEN_TREE_CLONE,
@@ -25,7 +24,7 @@ from proa.kernel.mount import (
     mount_setattr,
     open_tree,
 )
-from proa.kernel.path import encode
+from proa.kernel.path import AT_FDCWD, encode
 from proa.snapshot.protocol import Usage
 from proa.snapshot.remove import remove_tree
 

@@ -14,7 +14,6 @@ from errno import E2BIG
 
 from proa.kernel.libc import function
 from proa.kernel.mount import (
-    AT_FDCWD,
     MOUNT_ATTR_RDONLY,
     MS_PRIVATE,
     MS_REC,
@@ -23,6 +22,7 @@ from proa.kernel.mount import (
     mount_setattr,
     open_tree,
 )
+from proa.kernel.path import AT_FDCWD
 from proa.snapshot.overlay import OPTIONS, in_user_namespace
 
 TYPE_CHECKING = False

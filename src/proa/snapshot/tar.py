@@ -133,7 +133,8 @@ class TarReader:
                 return None
             block = maybe
         if block[:1] == b"\0" and block == _ZEROS:
-            return self._end()
+            self._end()
+            return None
         entry = TarEntry()
         entry.offset = self._before + self._position - BLOCK
         typeflag = self._parse(block, entry)
@@ -241,6 +242,7 @@ class TarReader:
 
     def _parse(self, block: bytes, entry: TarEntry) -> bytes:
         """Take the fields of a header block; return its type."""
+        kind: bytes
         (name, owner, size, mtime, checksum, kind, link, magic, _, major, minor, prefix) = (
             _HEADER.unpack(block)
         )
@@ -322,7 +324,8 @@ class TarReader:
                     raise self._corrupt("the archive ends after an extended header")
                 if following is None:
                     return None
-                return self._end()
+                self._end()
+                return None
             block = following
             entry = TarEntry()
             typeflag = self._parse(block, entry)
