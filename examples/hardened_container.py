@@ -30,8 +30,8 @@ touch /tmp/file && echo /tmp: writable
 (ulimit -n 1000) 2>/dev/null || echo too many open files: refused
 """
 
-TAKE_MEMORY = ["sh", "-c", "exec tail -c 200m /dev/zero"]
-"""tail has to keep what it might have to print."""
+TAKE_MEMORY = "head -c 200m /dev/zero | tail -c 200m >/dev/null"
+"""tail keeps what it may have to print."""
 
 START_PROCESSES = "for i in $(seq 100); do sleep 5 & done"
 
@@ -60,7 +60,7 @@ def main(engine: Engine) -> None:
         "cpus": 0.5,
     }
     try:
-        engine.containers.run("busybox", TAKE_MEMORY, remove=True, stdout=False, **limits)
+        engine.containers.run("busybox", ["sh", "-c", TAKE_MEMORY], remove=True, **limits)
         print("too much memory: given")
     except ContainerFailed as error:
         print("too much memory: killed, exit code", error.exit_code)
