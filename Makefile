@@ -2,7 +2,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=PROA_TEST_IMAGES,CI)
+# Without sudo everything runs as this user, and what needs root is skipped with a word.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || { command -v sudo >/dev/null && \
+	echo sudo --preserve-env=PROA_TEST_IMAGES,CI; })
 SOURCES := $(shell find src -name '*.py' -o -path 'src/launch/*' -type f)
 PYTEST := $(BIN)/python -m pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -44,11 +46,12 @@ format: $(VENV)/tools
 bench: $(VENV)/installed .cache/packages-bench
 	$(SUDO) $(BIN)/python -m bench $(CASES)
 
+# Tests that ran as root have left files of root's.
+MADE = build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(VENV) .cache
 .PHONY: clean
 clean:
-	rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests bench examples -name __pycache__ -prune -exec rm -rf {} +
-	rm -rf $(VENV) .cache || $(SUDO) rm -rf $(VENV) .cache
+	rm -rf $(MADE) || $(SUDO) rm -rf $(MADE)
+	find . -name __pycache__ -prune -exec $(SUDO) rm -rf {} +
 
 # What is made once, and again when what it is made of changes.
 
