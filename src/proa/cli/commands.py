@@ -17,6 +17,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "ls": "container.ls",
         "pause": "container.pause:PAUSE",
         "port": "container.port",
+        "prune": "container.prune",
         "rename": "container.rename",
         "restart": "container.stop:RESTART",
         "rm": "container.rm",
@@ -35,6 +36,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "inspect": "image.inspect",
         "load": "image.load",
         "ls": "image.ls",
+        "prune": "image.prune",
         "rm": "image.rm",
         "save": "image.save",
         "tag": "image.tag",
@@ -109,6 +111,7 @@ INSIDE = frozenset(
         NOUNS["image"]["bootstrap"],
         NOUNS["image"]["import"],
         NOUNS["image"]["load"],
+        NOUNS["image"]["prune"],
         NOUNS["image"]["rm"],
     )
 )

@@ -81,7 +81,8 @@ class Attachment:
         self._channel = channel
         self._tty = tty
         self._sig_proxy = sig_proxy
-        self._keys = parse_detach_keys(detach_keys) if tty else b""
+        keys = parse_detach_keys(detach_keys)
+        self._keys = keys if tty else b""
         self._typed = b""
         self._resize = resize
         self._on_end = on_end

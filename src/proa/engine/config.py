@@ -129,6 +129,8 @@ class ContainerConfig:
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     """NAME:ADDRESS"""
+    exposed_ports: tuple[str, ...] = ()
+    """PORT/PROTOCOL: what it listens on, beside what its image says"""
     # limits
     memory: int | None = None
     memory_reservation: int | None = None

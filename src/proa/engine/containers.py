@@ -234,6 +234,19 @@ class Containers:
             found = [item for item in found if item.state in ("running", "paused", "restarting")]
         return found[:limit] if limit is not None else found
 
+    def prune(self, filters: Mapping[str, str | Sequence[str]] | None = None) -> dict[str, Any]:
+        """Remove those that do not run: `ContainersDeleted` (ids or None), `SpaceReclaimed`.
+
+        `filters`: `label`, `label!` and `until`, one value or several. Raises InvalidArgument.
+        """
+        from proa.engine.prune import prune
+
+        several = {
+            name: [value] if isinstance(value, str) else value
+            for name, value in (filters or {}).items()
+        }
+        return prune(self._engine, several)
+
     def _settled(self, row: ContainerRow, running: bool | None = None) -> ContainerRow:
         """The row as it is: where its monitor has died, put in order first.
 

@@ -166,17 +166,13 @@ def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:
     """The request: an OCI process that inherits the container's own where nothing else is said."""
     own = row.config["process"]
     environment = merge_environment(own["environment"], wanted.environment)
-    names = {item.partition("=")[0] for item in environment}
-    defaults = [PATH, f"HOSTNAME={row.config['hostname']}"]
+    basic = [PATH, f"HOSTNAME={row.config['hostname']}"]
     if wanted.tty:
-        defaults.append("TERM=xterm")
+        basic.append("TERM=xterm")
     process: dict[str, Any] = {
         "terminal": wanted.tty,
         "args": list(wanted.command),
-        "env": [
-            *(item for item in defaults if item.partition("=")[0] not in names),
-            *environment,
-        ],
+        "env": list(merge_environment(basic, environment)),
         "cwd": wanted.working_dir or own["working_dir"],
     }
     if wanted.privileged:

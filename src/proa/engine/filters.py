@@ -43,7 +43,7 @@ def _test(name: str, values: Sequence[str], store: Store) -> Callable[[Container
                 pattern.search(item.name) or pattern.search(f"/{item.name}") for pattern in patterns
             )
         case "label":
-            return lambda item: all(_has_label(item, value) for value in values)
+            return lambda item: all(has_label(item, value) for value in values)
         case "status":
             _check(name, values, STATES)
             return lambda item: item.state in values
@@ -120,7 +120,8 @@ def _in_range(port: str, wanted: tuple[int, int, str]) -> bool:
     return wanted[0] <= int(number) <= wanted[1] and (protocol or "tcp") == wanted[2]
 
 
-def _has_label(item: ContainerSummary, wanted: str) -> bool:
+def has_label(item: ContainerSummary, wanted: str) -> bool:
+    """Whether it has the label `name` or `name=value`."""
     name, separator, value = wanted.partition("=")
     return name in item.labels and (not separator or item.labels[name] == value)
 

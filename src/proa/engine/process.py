@@ -66,7 +66,9 @@ def resolve(config: ContainerConfig, image: Mapping[str, Any]) -> Process:
         user=user,
         labels={**(defaults.get("Labels") or {}), **(config.labels or {})},
         stop_signal=config.stop_signal or defaults.get("StopSignal") or "SIGTERM",
-        exposed_ports=tuple(defaults.get("ExposedPorts") or ()),
+        exposed_ports=tuple(
+            {**(defaults.get("ExposedPorts") or {}), **dict.fromkeys(config.exposed_ports)}
+        ),
         volumes=tuple(defaults.get("Volumes") or ()),
         healthcheck=defaults.get("Healthcheck"),
     )

@@ -57,7 +57,7 @@ def _test(store: Store, name: str, values: Sequence[str]) -> Callable[[ImageReco
             return lambda image: image.created < min(moments)
         return lambda image: image.created > max(moments)
     if name == "until":
-        latest = min(map(_moment, values))
+        latest = min(map(moment, values))
         return lambda image: image.created < latest
     raise InvalidArgument(
         f"invalid filter {name!r}; there are before, dangling, label, reference, since, until"
@@ -77,7 +77,7 @@ def _has_label(image: ImageRecord, wanted: str) -> bool:
     return name in labels and (not equals or labels[name] == value)
 
 
-def _moment(text: str) -> int:
+def moment(text: str) -> int:
     """A moment: RFC 3339, a date, seconds since 1970, or a duration before now."""
     position = 0
     seconds = 0.0

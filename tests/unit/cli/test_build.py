@@ -10,6 +10,7 @@ import pytest
 
 from proa.cli.container import build, options, run
 from proa.cli.container.build import build_config
+from proa.cli.exit_codes import WrongArguments
 from proa.cli.flags import UsageError, parse
 from proa.engine.config import (
     ContainerConfig,
@@ -135,6 +136,9 @@ def test_nothing_said_is_nothing_decided() -> None:
         (["-a", "STDERR"], "attach_stdout", False),
         (["--isolation", "default"], "image", "alpine"),
         (["--publish-all=false"], "network_mode", "default"),
+        (["--network", "host", "-p", "80:80", "-P"], "network_mode", "host"),
+        (["--expose", "80", "--expose=53/UDP"], "exposed_ports", ("80/tcp", "53/udp")),
+        (["--expose", "8000-8002"], "exposed_ports", ("8000/tcp", "8001/tcp", "8002/tcp")),
     ],
 )
 def test_flags(arguments: list[str], field: str, value: object) -> None:
@@ -240,7 +244,9 @@ def test_relative_paths_are_the_callers(tmp_path: Path, monkeypatch: pytest.Monk
         (["--restart", "always:3"], "cannot be used with restart policy 'always'"),
         (["--restart", "on-failure:x"], "must be a whole number"),
         (["--rm", "--restart", "always"], "cannot specify both --restart and --rm"),
-        (["-d", "-a", "stdout"], "cannot specify both --attach and --detach"),
+        (["--expose", "0"], 'invalid argument "0" for "--expose" flag'),
+        (["--expose", "90-80"], 'invalid argument "90-80" for "--expose" flag'),
+        (["--dns", "nowhere"], 'invalid argument "nowhere" for "--dns" flag'),
         (["-a", "foo"], "valid streams are stdin, stdout and stderr"),
         (["--memory-swappiness", "200"], "valid memory swappiness range is 0-100"),
         (["--cpus", "1", "--cpu-quota", "1"], "--cpus cannot be combined"),
@@ -278,6 +284,12 @@ def test_mistakes(arguments: list[str], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_attached_and_not() -> None:
+    # as with Docker, whose exit code is another one here
+    with pytest.raises(WrongArguments, match="cannot specify both --attach and --detach"):
+        config("-d", "-a", "stdout")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -292,7 +304,6 @@ def test_mistakes(arguments: list[str], message: str) -> None:
         (["--network", "name=none,alias=x"], "alias of a network"),
         (["-p", "80:80"], "-p/--publish needs a bridge network"),
         (["-P"], "-P/--publish-all needs"),
-        (["--expose", "80"], "--expose needs"),
         (["--ip", "10.0.0.1"], "--ip needs"),
         (["--link", "x"], "--link needs"),
         (["--mac-address", "x"], "--mac-address needs"),

@@ -310,7 +310,7 @@ def test_start_attached(proa: Proa) -> None:
     assert proa("start", "-ai", "web") == 7
     ((_, _, (ends,), options),) = proa.engine.containers.calls
     assert (ends.stdin, options["sig_proxy"]) == (0, True)
-    assert proa("start", "-a", "web", "other") == 125
+    assert proa("start", "-a", "web", "other") == 1
 
 
 def test_attach(proa: Proa) -> None:

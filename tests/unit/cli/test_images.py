@@ -197,4 +197,4 @@ def test_inspect_finds_what_there_is(stocked: Proa) -> None:
     assert stocked.err.startswith("proa: no such object: gone")
     assert stocked("inspect", "--type", "image", "web") == 1
     assert stocked("inspect", "--type", "volume", "x") == 1
-    assert stocked("inspect", "--type", "foo", "x") == 125
+    assert stocked("inspect", "--type", "foo", "x") == 1

@@ -6,7 +6,9 @@ their own, imported where such a flag was given.
 
 from __future__ import annotations
 
+from proa.cli.exit_codes import WrongArguments
 from proa.cli.flags import UsageError
+from proa.cli.output import warn
 from proa.engine.config import ContainerConfig
 
 TYPE_CHECKING = False
@@ -56,7 +58,6 @@ FIELDS = {
 _TUPLES = {
     "cap-add": "capabilities_add",
     "cap-drop": "capabilities_drop",
-    "dns": "dns",
     "dns-option": "dns_options",
     "dns-search": "dns_search",
     "group-add": "groups_add",
@@ -69,6 +70,7 @@ _PARTS: dict[str, str] = {
     "blkio-weight-device": "devices:rates",
     "cgroupns": "namespaces:namespaces",
     "device": "devices:devices",
+    "dns": "network:servers",
     "device-cgroup-rule": "devices:rules",
     "device-read-bps": "devices:rates",
     "device-read-iops": "devices:rates",
@@ -77,7 +79,7 @@ _PARTS: dict[str, str] = {
     "disable-content-trust": "absent:refuse",
     "env": "metadata:environment",
     "env-file": "metadata:environment",
-    "expose": "network:refuse",
+    "expose": "network:exposed",
     "gpus": "absent:refuse",
     "health-cmd": "health:healthcheck",
     "health-interval": "health:healthcheck",
@@ -160,6 +162,11 @@ def build_config(
         given["entrypoint"] = (entrypoint,) if entrypoint else ()
     _attach(given, values, detach=detach)
     _agree(given)
+    if given.get("oom_kill_disable") and not given.get("memory"):
+        warn(
+            "WARNING: OOM killer is disabled for the container, but no memory limit is set,"
+            " this can result in the system running out of resources."
+        )
     return ContainerConfig(**given)
 
 
@@ -200,7 +207,7 @@ def _attach(given: dict[str, Any], values: Values, *, detach: bool) -> None:
         )
     if detach:
         if streams:
-            raise UsageError("conflicting options: cannot specify both --attach and --detach")
+            raise WrongArguments("conflicting options: cannot specify both --attach and --detach")
         return
     if not streams:
         given["attach_stdout"] = given["attach_stderr"] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proa.cli.flags import UsageError
+from proa.cli.output import warn
 from proa.errors import Unsupported
 
 TYPE_CHECKING = False
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from proa.cli.flags import Values
 
 _REFUSED = {
-    "expose": "--expose",
     "ip": "--ip",
     "ip6": "--ip6",
     "link": "--link",
@@ -22,6 +22,7 @@ _REFUSED = {
     "publish": "-p/--publish",
     "publish-all": "-P/--publish-all",
 }
+_PUBLISHING = ("publish", "publish-all")
 _WITHOUT_ADDRESS = "use --network none, --network host or --network container:NAME"
 
 
@@ -48,13 +49,49 @@ def mode(values: Values) -> dict[str, Any]:
 
 def refuse(values: Values) -> dict[str, Any]:
     """Flags that need a network of their own. Raises Unsupported where one was given."""
+    if "host" in values.texts("network") and any(map(values.given.get, _PUBLISHING)):
+        warn("WARNING: Published ports are discarded when using host network mode")
     for name, shown in _REFUSED.items():
+        if name in _PUBLISHING and "host" in values.texts("network"):
+            continue
         if values.given.get(name):
             raise Unsupported(
                 f"{shown} needs a bridge network, which comes with a later release; "
                 f"{_WITHOUT_ADDRESS}"
             )
     return {}
+
+
+def servers(values: Values) -> dict[str, Any]:
+    """`--dns ADDRESS`. Raises UsageError."""
+    for text in values.texts("dns"):
+        # a zone may follow, as in fe80::1%eth0
+        if not _is_address(text.partition("%")[0]):
+            raise UsageError(
+                f'invalid argument "{text}" for "--dns" flag: it is no IPv4 or IPv6 address'
+            )
+    return {"dns": tuple(values.texts("dns"))}
+
+
+def exposed(values: Values) -> dict[str, Any]:
+    """`--expose 80`, `53/udp`, `8000-8010`: what is only noted. Raises UsageError."""
+    found: dict[str, None] = {}
+    for text in values.texts("expose"):
+        numbers, _, protocol = text.lower().partition("/")
+        first, dash, last = numbers.partition("-")
+        ends = (first, last if dash else first)
+        if (
+            protocol not in ("", "tcp", "udp", "sctp")
+            or not all(end.isascii() and end.isdigit() and 0 < int(end) < 65536 for end in ends)
+            or int(ends[0]) > int(ends[1])
+        ):
+            raise UsageError(
+                f'invalid argument "{text}" for "--expose" flag: write a port as 80, 53/udp or'
+                " 8000-8010"
+            )
+        for number in range(int(ends[0]), int(ends[1]) + 1):
+            found[f"{number}/{protocol or 'tcp'}"] = None
+    return {"exposed_ports": tuple(found)}
 
 
 def hosts(values: Values) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proa.cli.command import Command
 from proa.cli.each import for_each
-from proa.cli.flags import UsageError
+from proa.cli.exit_codes import WrongArguments
 from proa.cli.output import STDERR, STDIN, STDOUT
 from proa.errors import Conflict, Unsupported
 
@@ -20,7 +20,7 @@ def _start(session: Session, values: Values, arguments: list[str]) -> int:
     containers = session.engine.containers
     if values.flag("attach") or values.flag("interactive"):
         if len(arguments) > 1:
-            raise UsageError("you cannot start and attach multiple containers at once")
+            raise WrongArguments("you cannot start and attach multiple containers at once")
         return _attached(session, values, arguments[0])
 
     def start(name: str) -> str:

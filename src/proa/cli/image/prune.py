@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from proa.cli.command import Command
+from proa.cli.confirm import is_confirmed
 from proa.cli.filters import filters
-from proa.cli.output import STDIN, line, warn, write
+from proa.cli.output import line
 from proa.cli.units import decimal_size
 
 TYPE_CHECKING = False
@@ -24,8 +23,8 @@ _WARNINGS = {
 def _prune(session: Session, values: Values, _arguments: list[str]) -> int:
     wanted = filters(values, _FILTERS)
     everything = values.flag("all")
-    if not values.flag("force") and not _is_confirmed(_WARNINGS[everything]):
-        return 1
+    if not values.flag("force") and not is_confirmed(_WARNINGS[everything]):
+        return 0
     done = session.engine.images.prune(all=everything, filters=wanted)
     if done["ImagesDeleted"]:
         line("Deleted Images:")
@@ -35,13 +34,6 @@ def _prune(session: Session, values: Values, _arguments: list[str]) -> int:
         line("")
     line(f"Total reclaimed space: {decimal_size(done['SpaceReclaimed'])}")
     return 0
-
-
-def _is_confirmed(warning: str) -> bool:
-    warn(warning)
-    write("Are you sure you want to continue? [y/N] ")
-    answer = os.read(STDIN, 1024)
-    return answer.strip().lower() in (b"y", b"yes")
 
 
 COMMAND = Command(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proa.cli.command import Command
-from proa.cli.flags import UsageError
+from proa.cli.exit_codes import WrongArguments
 from proa.cli.inspecting import FORMAT_FLAG, container_finder, image_finder, inspect
 from proa.errors import Unsupported
 
@@ -20,9 +20,7 @@ def _inspect(session: Session, values: Values, arguments: list[str]) -> int:
     if kind in _LATER:
         raise Unsupported(f"--type {kind}: there are no such objects; use container or image")
     if kind not in ("", "container", "image"):
-        raise UsageError(
-            f'invalid argument "{kind}" for "--type" flag: unknown type; use container or image'
-        )
+        raise WrongArguments(f'unknown type: "{kind}"; use container or image')
     containers = container_finder(session, size=values.flag("size"))
     images = image_finder(session)
     finders = {"container": (containers,), "image": (images,), "": (containers, images)}[kind]
