@@ -120,4 +120,6 @@ class Proa:
             try:
                 return main.run(list(arguments), session)
             finally:
+                if session._monitors is not None:
+                    session._monitors.close()  # as the end of the command does
                 self.out, self.err = (bytes(written[fd]).decode() for fd in (1, 2))
