@@ -354,3 +354,69 @@ def test_limits_can_be_changed(engine: Engine) -> None:
         container.update(colour="red")
     with pytest.raises(proa.InvalidArgument, match="6MB"):
         container.update(mem_limit="1m")
+
+
+def test_output_as_it_comes(engine: Engine) -> None:
+    script = "echo one; sleep 0.2; echo two; echo err >&2"
+    pieces = engine.containers.run("alpine", ["sh", "-c", script], stream=True, remove=True)
+    assert next(pieces) == b"one\n"
+    assert list(pieces) == [b"two\n"]
+    failing = engine.containers.run("alpine", ["sh", "-c", "echo x; exit 3"], stream=True)
+    assert next(failing) == b"x\n"
+    with pytest.raises(proa.ContainerFailed) as caught:
+        next(failing)
+    assert caught.value.exit_code == 3
+    with pytest.raises(proa.CommandNotFound):
+        engine.containers.run("alpine", "/no/such", stream=True, remove=True)
+
+
+def test_mounts_in_docker_py_s_form(engine: Engine, tmp_path: os.PathLike[str]) -> None:
+    host = os.path.join(tmp_path, "host")
+    os.mkdir(host)
+    mounts = [
+        {"Type": "bind", "Source": host, "Target": "/m", "ReadOnly": True},
+        {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o700}},
+    ]
+    output = engine.containers.run(
+        "alpine", ["sh", "-c", "grep -e ' /m ' -e ' /t ' /proc/mounts; touch /m/x 2>&1 || :"],
+        mounts=mounts, remove=True,
+    ).decode()  # fmt: skip
+    assert "size=1024k,mode=700" in output
+    assert "Read-only file system" in output
+    with pytest.raises(proa.InvalidArgument, match="neither"):
+        engine.containers.run("alpine", "true", mounts=["/a:/b"])
+    with pytest.raises(proa.Unsupported, match="volume"):
+        engine.containers.run("alpine", "true", mounts=[{"Target": "/x", "Source": "data"}])
+
+
+def test_lists_and_options_as_in_docker_py(engine: Engine) -> None:
+    first = engine.containers.run("alpine", "true", detach=True, labels=["a=b"])
+    second = engine.containers.run("alpine", ["sh", "-c", "exit 2"], detach=True)
+    for container in (first, second):
+        container.reload()
+        container.wait()
+
+    def names(**options: object) -> list[str]:
+        found = engine.containers.list(all=True, sparse=True, **options)  # type: ignore[arg-type]
+        return [container.name for container in found]
+
+    assert names(before=second.name) == [first.name]
+    assert names(since=first.short_id) == [second.name]
+    assert names(filters={"exited": 2}) == [second.name]
+    assert names(filters={"is-task": False, "label": ["a=b"]}) == [first.name]
+    assert (first.ports, first.health) == ({}, "unknown")
+    options = {"cgroupns": "host", "version": "auto", "isolation": None, "cpu_rt_period": None}
+    assert engine.containers.run("alpine", "echo hi", remove=True, **options) == b"hi\n"
+    with pytest.raises(proa.Unsupported, match="init_path"):
+        engine.containers.run("alpine", "true", init_path="/bin/init")
+    assert sorted(engine.containers.prune()["ContainersDeleted"]) == sorted([first.id, second.id])
+
+
+def test_waiting_has_an_end(engine: Engine) -> None:
+    container = engine.containers.run("alpine", ["sleep", "600"], detach=True)
+    container.reload()
+    with pytest.raises(proa.TimedOut, match="has not ended in 0.2 seconds"):
+        container.wait(timeout=0.2)
+    container.kill(9)
+    assert container.wait(timeout=5) == 137
+    container.remove(v=True, force=True)

@@ -14,6 +14,7 @@ from proa.errors import (
     ContainerNotFound,
     NoSpace,
     ProaError,
+    TimedOut,
     Unavailable,
 )
 from proa.kernel import signals
@@ -98,6 +99,16 @@ class Container:
     def exit_code(self) -> int:
         """Of its last run."""
         return int(self._row.state.get("exit_code", 0))
+
+    @property
+    def ports(self) -> dict[str, Any]:
+        """Its published ports; none before there are bridges."""
+        return self.port()
+
+    @property
+    def health(self) -> str:
+        """As docker-py says it of a container whose health nobody checks."""
+        return "unknown"
 
     @property
     def image(self) -> Image:
@@ -268,9 +279,9 @@ class Container:
         self.reload()
         self.start()
 
-    def kill(self, signal: str = "KILL") -> None:
+    def kill(self, signal: str | int = "KILL") -> None:
         """Send it a signal. Raises Conflict where it does not run."""
-        number = signals.parse(signal)
+        number = signals.parse(str(signal))
         self._require_running("kill")
         self._request({"op": "kill", "signal": number})
         if number == signals.parse("KILL"):
@@ -291,11 +302,15 @@ class Container:
         self._require_running("resize")
         self._request({"op": "resize", "rows": rows, "columns": columns})
 
-    def wait(self, condition: str = "not-running") -> int:
-        """Wait until it does not run (or `next-exit`, `removed`); its exit code."""
+    def wait(self, condition: str = "not-running", *, timeout: float | None = None) -> int:
+        """Wait until it does not run (or `next-exit`, `removed`); its exit code.
+
+        Raises TimedOut after `timeout` seconds.
+        """
         if condition == "next-exit" or self.status in _LIVE:
+            message = {"op": "wait", "condition": condition}
             try:
-                code = int(self._request({"op": "wait", "condition": condition})["exited"])
+                code = int(self._request(message, timeout=timeout)["exited"])
             except (Unavailable, Conflict):
                 code = None  # it ended just now
         else:
@@ -351,8 +366,12 @@ class Container:
         self._engine.warn(warnings)
         return warnings
 
-    def remove(self, *, force: bool = False) -> None:
-        """Remove it with its changes and its log; `force`: also where it runs."""
+    def remove(self, *, v: bool = False, force: bool = False) -> None:
+        """Remove it with its changes and its log; `force`: also where it runs.
+
+        `v` is docker-py's: the volumes too that nobody has named; there are none yet.
+        """
+        del v
         if self.status in _LIVE:
             if not force:
                 raise Conflict(
@@ -586,10 +605,18 @@ class Container:
             locks.close()
         return connect(self._engine.store.path("run", self.id), SOCKET)
 
-    def _request(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, message: dict[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
         channel = self._connect()
         try:
-            return checked(channel.request(message))
+            if timeout is None:
+                return checked(channel.request(message))
+            channel.send(message)
+            if not channel.wait(timeout):
+                raise TimedOut(f"container {self.name} has not ended in {timeout:g} seconds")
+            answer = channel.receive()
+            if answer is None:
+                raise Unavailable(f"the monitor of container {self.name} went away")
+            return checked(answer[0])
         finally:
             channel.close()
 

@@ -11,7 +11,7 @@ from proa.monitor.lock import MonitorLocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Literal, TypeVar, overload
 
     from proa.engine.attach import Attachment, Ends
@@ -81,8 +81,20 @@ class Containers:
             command: str | Sequence[str] | None = None,
             *,
             detach: Literal[False] = False,
+            stream: Literal[False] = False,
             **options: Any,
         ) -> bytes: ...
+
+        @overload
+        def run(
+            self,
+            image: str,
+            command: str | Sequence[str] | None = None,
+            *,
+            detach: Literal[False] = False,
+            stream: Literal[True],
+            **options: Any,
+        ) -> Iterator[bytes]: ...
 
         @overload
         def run(
@@ -101,19 +113,22 @@ class Containers:
         *,
         detach: bool = False,
         **options: Any,
-    ) -> bytes | Container:
+    ) -> Any:
         """Run a command in a new container.
 
         Returns its standard output (with `stderr=True` standard error too), or with `detach`
         the Container. Raises ContainerFailed where the exit code is not 0. `options`: as
-        `proa run` has them, see `engine.options`.
+        `proa run` has them, see `engine.options`; with `stream=True` an iterator of the output
+        instead, which raises at its end.
         """
-        from proa.engine.capture import run_captured
+        from proa.engine.capture import run_captured, run_streamed
         from proa.engine.options import to_config
 
         wanted = to_config(image, command, options)
         if detach:
             return self.run_detached(wanted.config)
+        if wanted.stream:
+            return run_streamed(self, wanted)
         return run_captured(self, wanted)
 
     def run_detached(
@@ -186,17 +201,27 @@ class Containers:
         self,
         *,
         all: bool = False,
+        before: str | None = None,
+        since: str | None = None,
         limit: int | None = None,
-        filters: Mapping[str, str | Sequence[str]] | None = None,
+        filters: Mapping[str, str | int | Sequence[str]] | None = None,
+        sparse: bool = False,
+        ignore_removed: bool = True,
     ) -> builtins_list[Container]:
         """The containers, newest first: those that run, or `all`.
 
-        `filters`: as `proa ps --filter` has them, one value or several: `{"label": "a=b"}`.
+        `before`, `since`: made before or after the one of that name or id. `filters`: as
+        `proa ps --filter` has them, one value or several: `{"label": "a=b"}`. `sparse` and
+        `ignore_removed` are docker-py's: here they make no difference.
         """
-        several = {
-            name: [value] if isinstance(value, str) else value
+        del sparse, ignore_removed
+        several: dict[str, Sequence[str]] = {
+            name: value if isinstance(value, list | tuple) else [_text(value)]
             for name, value in (filters or {}).items()
         }
+        for name, other in (("before", before), ("since", since)):
+            if other:
+                several[name] = [other]
         found = self.summaries(all=all, limit=limit, filters=several)
         containers = []
         for item in found:
@@ -275,6 +300,11 @@ class Containers:
             else:
                 container.record_failure(error)
             raise
+
+
+def _text(value: object) -> str:
+    """A filter's value as the command has it: numbers, True and False among them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def summarize(row: ContainerRow) -> ContainerSummary:

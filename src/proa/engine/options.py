@@ -30,6 +30,8 @@ class Wanted:
     config: ContainerConfig
     stdout: bool = True
     stderr: bool = False
+    stream: bool = False
+    """an iterator instead of all at once"""
 
 
 _SAME = frozenset(
@@ -38,6 +40,7 @@ _SAME = frozenset(
         " network_mode stop_signal init runtime platform oom_score_adj cpu_shares cpu_period"
         " cpu_quota cpuset_cpus cpuset_mems pids_limit nano_cpus cgroup_parent userns_mode"
         " pid_mode ipc_mode uts_mode sysctls storage_options stop_timeout blkio_weight"
+        " cpu_rt_period cpu_rt_runtime"
     ).split()
 )
 _SIZES = {
@@ -66,7 +69,7 @@ def to_config(
     shown: dict[str, bool] = {}
     mounts: list[Mount] = []
     for name, value in options.items():
-        if name in ("stdout", "stderr"):
+        if name in ("stdout", "stderr", "stream"):
             shown[name] = bool(value)
         elif name in _SAME:
             if value is not None:
@@ -161,11 +164,34 @@ def _volumes(value: Mapping[str, Mapping[str, str]] | Sequence[str]) -> dict[str
     return {"mounts": tuple(mounts)}
 
 
-def _given_mounts(value: Sequence[Mount]) -> dict[str, Any]:
-    for mount in value:
-        if not isinstance(mount, Mount):
-            raise InvalidArgument(f"mounts: {mount!r} is no proa.Mount")
-    return {"mounts": tuple(value)}
+def _given_mounts(value: Sequence[Mount | Mapping[str, Any]]) -> dict[str, Any]:
+    return {"mounts": tuple(map(_mount, value))}
+
+
+def _mount(value: Mount | Mapping[str, Any]) -> Mount:
+    """A Mount, or what docker-py's `types.Mount` is: an object of Docker's API."""
+    if isinstance(value, Mount):
+        return value
+    if not isinstance(value, dict) or "Target" not in value:
+        raise InvalidArgument(f"mounts: {value!r} is neither a proa.Mount nor one of docker-py's")
+    kind = value.get("Type") or "volume"
+    if kind not in ("bind", "tmpfs"):
+        raise Unsupported(f"mounts: type {kind} comes with a later release; use bind or tmpfs")
+    bind: Mapping[str, Any] = value.get("BindOptions") or {}
+    tmpfs: Mapping[str, Any] = value.get("TmpfsOptions") or {}
+    read_only = bool(value.get("ReadOnly"))
+    return Mount(
+        kind,
+        value["Target"],
+        value.get("Source") or "",
+        read_only=read_only,
+        recursive_read_only=read_only and not bind.get("ReadOnlyNonRecursive"),
+        create_source=bool(bind.get("CreateMountpoint")),
+        propagation=bind.get("Propagation") or "rprivate",
+        recursive=not bind.get("NonRecursive"),
+        size=tmpfs.get("SizeBytes"),
+        mode=tmpfs.get("Mode"),
+    )
 
 
 def _labels(value: Mapping[str, str] | Sequence[str]) -> dict[str, Any]:
@@ -258,6 +284,12 @@ def _log_config(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _isolation(value: str) -> dict[str, Any]:
+    if value not in ("", "default"):
+        raise Unsupported(f"run(): isolation {value} is for Windows containers")
+    return {}
+
+
 _PROPAGATION = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
 _NETWORKS = "needs a bridge network, which comes with a later release"
 _ABSENT = {
@@ -270,7 +302,20 @@ _ABSENT = {
     "volume_driver": "needs named volumes, which come with a later release",
     "device_requests": "is not available: pass the device files with devices=",
 }
+_WINDOWS = "is for Windows containers"
+_ABSENT.update(
+    cpu_count=_WINDOWS,
+    cpu_percent=_WINDOWS,
+    init_path="is not available: proa finds the host's init program itself",
+    lxc_conf="is not available",
+    use_config_proxy="is not available: pass the variables with environment=",
+)
 _CONVERTERS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "cgroupns": lambda value: {"cgroupns_mode": value},
+    "storage_opt": lambda value: {"storage_options": dict(value)},
+    # of Docker's API
+    "version": lambda _value: {},
+    "isolation": _isolation,
     "auto_remove": lambda value: {"auto_remove": bool(value)},
     "remove": lambda value: {"auto_remove": bool(value)},
     "network": lambda value: {"network_mode": value},

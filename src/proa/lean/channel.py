@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import posix
+import select
 import struct
 
 from proa import errors
@@ -149,6 +150,12 @@ class Channel:
     def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         space = _socket.CMSG_SPACE(_DESCRIPTORS * 4)
         return self._socket.recvmsg(_INLINE, space, _socket.MSG_CMSG_CLOEXEC)[:2]
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until there is something to receive, at most `timeout` seconds; whether there is."""
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        return bool(poll.poll(max(0.0, timeout) * 1000))
 
     def request(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         """Send a message and wait for its answer. Raises Unavailable where none comes."""
