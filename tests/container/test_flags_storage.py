@@ -119,7 +119,6 @@ def test_relative_sources(alpine: Command, host: str) -> None:
         (("--mount", "type=wrong,src=/tmp,dst=/m"), "mount type unknown"),
         (("--tmpfs", "relative"), "mount path must be absolute"),
         (("--storage-opt", "size=1G"), "--storage-opt is not available"),
-        (("--volumes-from", "other"), "named volumes come with a later release"),
     ],
 )
 def test_what_is_refused(alpine: Command, flags: tuple[str, ...], said: str) -> None:
@@ -159,3 +158,20 @@ def test_read_only(alpine: Command) -> None:
         " echo > /etc/hosts && echo hosts"
     )
     assert shell(alpine, "--read-only", "--tmpfs", "/run", script) == "ro\nrw\nhosts\n"
+
+
+def test_the_mounts_of_other_containers(alpine: Command, host: str) -> None:
+    alpine("create", "--name", "one", "-v", f"{host}:/m", "--tmpfs", "/t", "--mount",
+           f"type=bind,src={host}/file,dst=/f,readonly", "alpine")  # fmt: skip
+    script = "cat /f; grep -c ' /t ' /proc/mounts; touch /m/x 2>&1 && rm /m/x"
+    assert shell(alpine, "--volumes-from", "one", script) == "content\n0\n"
+    assert "Read-only" in shell(alpine, "--volumes-from", "one:ro", script, code=1)
+    # what is said counts more than what is taken over
+    assert shell(alpine, "--volumes-from", "one", "--tmpfs", "/m", "ls /m") == ""
+    alpine("create", "--name", "two", "--volumes-from", "one", "alpine")
+    assert shell(alpine, "--volumes-from", "two", "cat /m/file") == "content\n"
+    shown = "{{len .Mounts}} {{.HostConfig.Binds}} {{.HostConfig.VolumesFrom}}"
+    assert alpine.output("inspect", "-f", shown, "two") == "2 [] [one]"
+    for wrong, said in (("nosuch", "no such container"), ("one:x", "write CONTAINER")):
+        result = alpine("run", "--rm", "--volumes-from", wrong, "alpine", "true", code=125)
+        assert said in result.stderr

@@ -101,3 +101,32 @@ def test_the_environment_is_in_docker_s_order(alpine: Command) -> None:
     assert alpine.output("logs", "box").splitlines() == [
         "PATH=/bin:/usr/bin", "HOSTNAME=me", "A=c", "HOME=/root"]  # fmt: skip
     assert inspected(alpine, "box")["Config"]["Env"] == ["A=c", "PATH=/bin:/usr/bin"]
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("{{.HostConfig.Binds}} {{len .HostConfig.Binds}}", "[] 0"),
+        ("{{range .HostConfig.Binds}}x{{else}}none{{end}}", "none"),
+        ("{{json .HostConfig.Binds}} {{json .Config.Volumes}}", "null null"),
+        ("{{.Config.Volumes}} {{.Config.Entrypoint}} {{.ExecIDs}}", "map[] [] []"),
+        ("{{.HostConfig.PidsLimit}} {{.HostConfig.MemorySwappiness}}", "<nil> <nil>"),
+        ("{{.HostConfig.Init}} {{.HostConfig.Sysctls}} {{.HostConfig.Tmpfs}}", "<nil> map[] map[]"),
+        ("{{if .State.Health}}{{.State.Health.Status}}{{else}}unchecked{{end}}", "unchecked"),
+        ("{{.Config.Healthcheck}} {{.SizeRw}}", "<nil> <nil>"),
+        ("{{.NetworkSettings.Networks.none.Aliases}}", "[]"),
+        ("{{.Config.StopSignal}}|{{.Config.ExposedPorts}}", "|map[]"),
+        ("{{index .Config.Labels \"x\"}}|{{.Config.Labels}}", "|map[]"),
+    ],
+)  # fmt: skip
+def test_templates_see_what_is_not_there_by_its_kind(
+    alpine: Command, template: str, shown: str
+) -> None:
+    alpine("create", "--name", "box", "alpine")
+    assert alpine.output("inspect", "-f", template, "box") == shown
+
+
+def test_what_no_container_has_is_an_error(alpine: Command) -> None:
+    alpine("create", "--name", "box", "alpine")
+    for template in ("{{.Bogus}}", "{{.State.Health.Status}}", "{{.HostConfig.Bogus}}"):
+        assert "template" in alpine("inspect", "-f", template, "box", code=1).stderr

@@ -415,7 +415,7 @@ def test_lists_and_options_as_in_docker_py(engine: Engine) -> None:
 def test_waiting_has_an_end(engine: Engine) -> None:
     container = engine.containers.run("alpine", ["sleep", "600"], detach=True)
     container.reload()
-    with pytest.raises(proa.TimedOut, match="has not ended in 0.2 seconds"):
+    with pytest.raises(proa.TimedOut, match="has not ended in"):
         container.wait(timeout=0.2)
     container.kill(9)
     assert container.wait(timeout=5) == 137

@@ -24,6 +24,31 @@ _MAPS = frozenset(
     ).split()
 )
 """Where keys are the user's, not names of fields."""
+_LISTS = frozenset(
+    (
+        "Aliases Binds CapAdd CapDrop Cmd DNSNames DeviceCgroupRules DeviceRequests Entrypoint"
+        " ExecIDs ExtraHosts GroupAdd Links Mounts OnBuild RepoDigests RepoTags"
+        " SecondaryIPAddresses SecondaryIPv6Addresses SecurityOpt Shell VolumesFrom"
+    ).split()
+)
+"""Fields that are lists, also where they are null."""
+_ABSENT = {
+    "": {"pointers": "SizeRw SizeRootFs"},
+    "Config": {
+        "lists": "Shell",
+        "maps": "ExposedPorts",
+        "pointers": "Healthcheck StopTimeout",
+        "texts": "MacAddress StopSignal",
+    },
+    "HostConfig": {
+        "lists": "Mounts",
+        "maps": "Annotations StorageOpt Sysctls Tmpfs",
+        "pointers": "Init",
+    },
+    "State": {"pointers": "Health"},
+}
+"""Fields of containers that Docker's JSON leaves out where they are empty, by their kind: a
+template may ask for them."""
 
 
 def container_finder(session: Session, *, size: bool = False) -> Callable[[str], dict[str, Any]]:
@@ -101,13 +126,26 @@ def _renderer(template: str) -> Callable[[list[dict[str, Any]]], str]:
 
 
 def _with_maps(value: Any, path: str = "") -> Any:
-    from proa.cli.template import Mapping
+    """As Go sees it: maps apart from structures, and null by the kind of what is not there."""
+    from proa.cli.template import Fields, Mapping, NilMapping
+    from proa.cli.template.values import NIL, NilList
 
+    if value is None:
+        if path.rpartition(".")[2] in _LISTS:
+            return NilList()
+        return NilMapping() if path in _MAPS or path.endswith(".DriverOpts") else NIL
     if isinstance(value, list):
         return [_with_maps(item, path) for item in value]
     if not isinstance(value, dict):
         return value
-    kind = Mapping if path in _MAPS else dict
-    return kind(
+    items = (
         (key, _with_maps(item, f"{path}.{key}" if path else key)) for key, item in value.items()
     )
+    if path in _MAPS:
+        return Mapping(items)
+    empty = {"lists": NilList(), "maps": NilMapping(), "pointers": NIL, "texts": ""}
+    fields = Fields(items)
+    fields.absent = {
+        name: empty[kind] for kind, names in _ABSENT.get(path, {}).items() for name in names.split()
+    }
+    return fields

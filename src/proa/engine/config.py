@@ -32,6 +32,8 @@ class Mount:
     recursive: bool = True
     size: int | None = None
     mode: int | None = None
+    inherited: bool = False
+    """another container's, by `--volumes-from`"""
     short: bool = False
     """said by `-v` or `--tmpfs` rather than by `--mount`: `inspect` shows it in that form"""
     options: tuple[str, ...] = ()
@@ -119,6 +121,8 @@ class ContainerConfig:
     healthcheck: Healthcheck | None = None
     # storage
     mounts: tuple[Mount, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    """CONTAINER[:ro|rw]: all that is mounted there, too"""
     read_only: bool = False
     storage_options: Mapping[str, str] | None = None
     # network

@@ -54,6 +54,10 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     resolved = process.resolve(config, image.config)
     signals.parse(resolved.stop_signal)
     config = _resolve_joined(store, config)
+    if config.volumes_from:
+        from proa.engine.inherit import inherited
+
+        config = replace(config, mounts=(*config.mounts, *inherited(store, config)))
     id = posix.urandom(32).hex()
     directory = store.path("containers", id)
     try:

@@ -55,7 +55,13 @@ def _nodes(device: Device) -> list[dict[str, Any]]:
             " no such file or directory"
         ) from None
     if status.st_mode & 0o170000 == 0o040000:
-        return _all_of_host(device.source, device.target)
+        found = _all_of_host(device.source, device.target)
+        if not found:
+            raise InvalidArgument(
+                f'error gathering device information while adding custom device "{device.source}":'
+                " not a device node, nor a directory with one"
+            )
+        return found
     node = _node(status, device.target)
     if node is None:
         raise InvalidArgument(f"{device.source} is not a device node")

@@ -143,7 +143,7 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "Binds": [
             f"{mount.source}:{mount.target}" + (f":{mode}" if (mode := _mode(mount)) else "")
             for mount in config.mounts
-            if mount.kind == "bind" and mount.short
+            if mount.kind == "bind" and mount.short and not mount.inherited
         ]
         or None,
         "ContainerIDFile": "",
@@ -156,7 +156,7 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         },
         "AutoRemove": config.auto_remove,
         "VolumeDriver": "",
-        "VolumesFrom": None,
+        "VolumesFrom": list(config.volumes_from) or None,
         "ConsoleSize": [0, 0],
         "CapAdd": _capabilities(config.capabilities_add),
         "CapDrop": _capabilities(config.capabilities_drop),
@@ -228,7 +228,11 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
     further = {
         "Annotations": dict(config.annotations or {}),
         "Init": config.init,
-        "Mounts": [_wanted_mount(mount) for mount in config.mounts if not mount.short],
+        "Mounts": [
+            _wanted_mount(mount)
+            for mount in config.mounts
+            if not mount.short and not mount.inherited
+        ],
         "StorageOpt": dict(config.storage_options or {}),
         "Sysctls": dict(config.sysctls or {}),
         "Tmpfs": {

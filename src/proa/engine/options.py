@@ -58,6 +58,7 @@ _LISTS = {
     "dns": "dns",
     "dns_search": "dns_search",
     "dns_opt": "dns_options",
+    "volumes_from": "volumes_from",
 }
 
 
@@ -298,7 +299,6 @@ _ABSENT = {
     "links": _NETWORKS,
     "mac_address": _NETWORKS,
     "networking_config": _NETWORKS,
-    "volumes_from": "needs named volumes, which come with a later release",
     "volume_driver": "needs named volumes, which come with a later release",
     "device_requests": "is not available: pass the device files with devices=",
 }

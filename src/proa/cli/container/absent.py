@@ -20,7 +20,6 @@ _REASONS = {
     "isolation": _WINDOWS,
     "use-api-socket": "there is no API socket; leave it away",
     "volume-driver": "named volumes come with a later release; use a path",
-    "volumes-from": "named volumes come with a later release; give each path with -v",
 }
 
 

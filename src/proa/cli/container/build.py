@@ -61,6 +61,7 @@ _TUPLES = {
     "dns-option": "dns_options",
     "dns-search": "dns_search",
     "group-add": "groups_add",
+    "volumes-from": "volumes_from",
 }
 """Flags whose texts are the field's, in order."""
 
@@ -117,7 +118,6 @@ _PARTS: dict[str, str] = {
     "uts": "namespaces:namespaces",
     "volume": "mounts:mounts",
     "volume-driver": "absent:refuse",
-    "volumes-from": "absent:refuse",
     "cpu-count": "absent:refuse",
     "cpu-percent": "absent:refuse",
     "io-maxbandwidth": "absent:refuse",

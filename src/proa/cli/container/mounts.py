@@ -79,7 +79,9 @@ def _volume_option(option: str, fields: dict[str, Any], wrong: Any) -> None:
         fields["propagation"] = option
     elif option in ("z", "Z"):
         _refuse_relabelling(option)
-    elif option not in _CONSISTENCY and option != "nocopy":
+    elif option == "nocopy":
+        raise wrong("nocopy is for named volumes; nothing is copied to a path of the host")
+    elif option not in _CONSISTENCY:
         raise wrong(f"invalid mode: {option}")
 
 

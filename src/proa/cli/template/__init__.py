@@ -14,10 +14,10 @@ See https://pkg.go.dev/text/template for the language.
 from __future__ import annotations
 
 from proa.cli.template.errors import TemplateError
-from proa.cli.template.execute import Mapping, Template
+from proa.cli.template.execute import Fields, Mapping, NilMapping, Template
 from proa.cli.template.parser import parse_template
 
-__all__ = ["Mapping", "Template", "TemplateError", "parse"]
+__all__ = ["Fields", "Mapping", "NilMapping", "Template", "TemplateError", "parse"]
 
 
 def parse(text: str) -> Template:

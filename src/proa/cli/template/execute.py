@@ -35,6 +35,18 @@ class Mapping(dict[str, "Any"]):
     """
 
 
+class NilMapping(Mapping):
+    """A map that is nil: it prints as an empty one, in JSON it is null."""
+
+    is_nil = True
+
+
+class Fields(dict[str, "Any"]):
+    """A structure: `absent` has the values of the fields that its JSON leaves out."""
+
+    absent: dict[str, Any]
+
+
 class _Jumped(Exception):
     """break or continue is on its way to its range."""
 
@@ -215,6 +227,8 @@ class _Execution:
                 found = value.get(name, MISSING)
                 if found is MISSING and not isinstance(value, Mapping):
                     found = value.get(_OTHER_NAMES.get(name, ""), MISSING)
+                    if found is MISSING and isinstance(value, Fields):
+                        found = value.absent.get(name, MISSING)
                     if found is MISSING:
                         self._fail(
                             at,

@@ -20,6 +20,27 @@ class Missing:
 MISSING = Missing()
 
 
+class Nil:
+    """A pointer of Go's to nothing, of which the kind is known."""
+
+    is_nil = True
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return "<nil>"
+
+
+NIL = Nil()
+
+
+class NilList(list["Any"]):
+    """A slice that is nil: it prints as an empty one, in JSON it is null."""
+
+    is_nil = True
+
+
 def truth(value: Any) -> bool:
     """False, 0, nil and what is empty are false."""
     return value is not MISSING and bool(value)
@@ -63,7 +84,7 @@ def to_json(value: Any) -> str:
 
     if isinstance(value, str):
         return json.quote(value)
-    if value is MISSING:
+    if value is MISSING or getattr(value, "is_nil", False):
         return "null"
     if isinstance(value, dict):
         inner = ",".join(
