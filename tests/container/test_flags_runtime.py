@@ -154,3 +154,17 @@ def test_what_lies_beside_the_engine_cannot_be_shared(alpine: Command, runtime: 
             assert "cannot be shared by another runtime" in result.stderr
         finally:
             subprocess.run(["umount", "-R", host], check=True)
+
+
+def test_its_cgroup_is_known(alpine: Command, runtime: str) -> None:
+    alpine("run", "-d", "--name", "box", "--runtime", runtime, "alpine", "sleep", "1000")
+    alpine("exec", "-d", "box", "sleep", "2000")
+    assert len(alpine.output("top", "box").splitlines()) == 3
+    update = alpine("update", "-m", "32m", "--memory-swap", "32m", "--cpuset-cpus", "0", "box")
+    assert update.stderr == ""
+    status = alpine.output("exec", "box", "cat", "/proc/self/status")
+    assert "Cpus_allowed_list:\t0\n" in status
+    alpine("rm", "-f", "box")
+    flags = ("--runtime", runtime, "-m", "16m", "--memory-swap", "16m")
+    alpine("run", "--name", "big", *flags, "alpine", "tail", "/dev/zero", code=137)
+    assert alpine.output("inspect", "-f", "{{.State.OOMKilled}}", "big") == "true"

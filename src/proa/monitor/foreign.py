@@ -24,7 +24,7 @@ from proa.errors import (
     Unsupported,
 )
 from proa.kernel import mount, pidfd, process
-from proa.kernel.cgroup import open_manager
+from proa.kernel.cgroup import discover
 from proa.kernel.mountinfo import unescape
 from proa.kernel.namespace import CLONE_NEWNS, unshare
 from proa.kernel.path import AT_FDCWD
@@ -96,14 +96,13 @@ def create(
         place = runtime.prepare(spec, bundle, rootfs, sources)
         console = runtime.make(place, stdio, terminal=bool(spec["process"].get("terminal")))
         pid = runtime.pid()
-        cgroup = open_manager(spec["linux"]["cgroupsPath"])
         found = State(
             id=id,
             pid=pid,
             start_time=process.start_time(pid),
             bundle=bundle,
             created=clock.now(),
-            cgroups=_cgroups(cgroup.paths),
+            cgroups=_cgroups(str(spec["linux"]["cgroupsPath"])),
         )
         state.save(directory, found)
         container = ForeignContainer(found, root, spec=spec)
@@ -359,9 +358,16 @@ def _explain(program: str, verb: str, log: str) -> ProaError:
     return KernelError(text)
 
 
-def _cgroups(planned: Mapping[str, str]) -> Mapping[str, str]:
-    """The planned cgroups that the runtime has made too."""
-    return {name: path for name, path in planned.items() if posix.access(path, posix.F_OK)}
+def _cgroups(path: str) -> Mapping[str, str]:
+    """The cgroups that the runtime has made, by controller."""
+    where = discover()
+    if where.version_1:
+        every = {name: where.directory_v1(name, path) for name in where.version_1}
+    elif where.version_2 is not None:
+        every = {"": where.directory_v2(path)}
+    else:
+        every = {}
+    return {name: found for name, found in every.items() if posix.access(found, posix.F_OK)}
 
 
 def _absolute(item: Mapping[str, Any], bundle: str) -> dict[str, Any]:

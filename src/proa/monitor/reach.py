@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _SYS_RESOURCE = 1 << 24
 _UNLIMITED = -1
+_INFINITY = (1 << 64) - 1
+"""RLIM_INFINITY, as it is in a spec"""
 
 
 def lower_limits(process: dict[str, Any]) -> list[str]:
@@ -30,8 +32,12 @@ def lower_limits(process: dict[str, Any]) -> list[str]:
             continue
         soft = limit["soft"] if 0 <= limit["soft"] <= most else most
         warnings.append(
-            f"{limit['type']} is {soft}:{most}, not {limit['soft']}:{limit['hard']}: raising a"
+            f"{limit['type']} is {soft}:{most}, not {_words(limit['soft'])}:{_words(limit['hard'])}: raising a"
             " hard limit takes CAP_SYS_RESOURCE, which this engine lacks"
         )
         limit["soft"], limit["hard"] = soft, most
     return warnings
+
+
+def _words(limit: int) -> str:
+    return "unlimited" if limit in (_UNLIMITED, _INFINITY) else str(limit)
