@@ -112,6 +112,7 @@ def test_detaching_and_attaching_again(alpine: Command) -> None:
     assert alpine.output("ps", "--format", "{{.Names}} {{.State}}") == "left running"
 
     again = Terminal(alpine, "attach", "--detach-keys", "a,b", "left")
+    again.expect("# ")  # the shell draws its prompt anew
     again.type("echo $A\n")
     again.expect(r"kept\r\n")
     # the first key alone is typed when another one follows
@@ -122,6 +123,17 @@ def test_detaching_and_attaching_again(alpine: Command) -> None:
     assert again.end() == 1
     assert alpine.output("ps", "-q") != ""
     alpine("rm", "-f", "left")
+
+
+def test_leaving_a_further_command(alpine: Command) -> None:
+    alpine("run", "-d", "--name", "box", "alpine", "sleep", "1000")
+    shell = Terminal(alpine, "exec", "-it", "--detach-keys", "ctrl-e", "box", "sh")
+    shell.expect("# ")
+    shell.type("\x05")
+    shell.expect("read escape sequence")
+    assert shell.end() == 1
+    # it goes on
+    assert "sh" in alpine.output("top", "box", "-o", "pid,comm").split()
 
 
 def test_exec_at_a_terminal(alpine: Command) -> None:
@@ -138,7 +150,7 @@ def test_exec_at_a_terminal(alpine: Command) -> None:
     left = Terminal(alpine, "exec", "-it", "box", "sh")
     left.expect("# ")
     left.type("\x10\x11")
-    assert left.end() == 0
+    assert left.end() == 1
     alpine("rm", "-f", "box")
 
 

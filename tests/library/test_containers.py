@@ -419,4 +419,6 @@ def test_waiting_has_an_end(engine: Engine) -> None:
         container.wait(timeout=0.2)
     container.kill(9)
     assert container.wait(timeout=5) == 137
+    with pytest.raises(proa.InvalidArgument, match="70000 rows"):
+        container.resize(70_000, 80)
     container.remove(v=True, force=True)

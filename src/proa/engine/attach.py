@@ -61,7 +61,7 @@ class Attachment:
 
     `channel` brings the exit code: `{"exited": code}`; with `remove` in it the monitor leaves the
     removal of the container to `on_end`. `resize` names the operation that tells
-    the monitor the terminal's size.
+    the monitor the terminal's size. `redraw`: whoever is attached late sees what is there already.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Attachment:
         sig_proxy: bool = False,
         detach_keys: str = DETACH_KEYS,
         resize: str = "resize",
+        redraw: bool = False,
         on_end: Callable[[], None] | None = None,
     ) -> None:
         self._ends = ends
@@ -85,6 +86,7 @@ class Attachment:
         self._keys = keys if tty else b""
         self._typed = b""
         self._resize = resize
+        self._redraw = redraw
         self._on_end = on_end
         self._received = b""
         self._waiting = bytearray()
@@ -284,6 +286,10 @@ class Attachment:
         for descriptor in (self._ends.stdin, self._ends.stdout):
             if descriptor is not None and posix.isatty(descriptor):
                 rows, columns = terminal_size(descriptor)
+                if self._redraw:
+                    # the size may be what it was: a program draws anew only where it changes
+                    self._redraw = False
+                    self._ask({"op": self._resize, "rows": rows ^ 1, "columns": columns})
                 self._ask({"op": self._resize, "rows": rows, "columns": columns})
                 return
 

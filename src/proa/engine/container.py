@@ -12,6 +12,7 @@ from proa.errors import (
     CommandNotFound,
     Conflict,
     ContainerNotFound,
+    InvalidArgument,
     NoSpace,
     ProaError,
     TimedOut,
@@ -253,6 +254,7 @@ class Container:
             ours,
             channel,
             tty=self.config.tty,
+            redraw=True,
             sig_proxy=sig_proxy,
             detach_keys=DETACH_KEYS if detach_keys is None else detach_keys,
         )
@@ -298,7 +300,9 @@ class Container:
         self._request({"op": "resume"})
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell its terminal the size."""
+        """Tell its terminal the size. Raises InvalidArgument, Conflict."""
+        if not (0 <= rows < 1 << 16 and 0 <= columns < 1 << 16):
+            raise InvalidArgument(f"a terminal cannot have {rows} rows and {columns} columns")
         self._require_running("resize")
         self._request({"op": "resize", "rows": rows, "columns": columns})
 

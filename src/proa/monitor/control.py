@@ -94,7 +94,7 @@ class Control:
                     " another version of proa; restart the container"
                 )
             answer = operation(channel, message, descriptors)
-        except (ProaError, OSError, LookupError, ValueError, TypeError) as error:
+        except (ProaError, OSError, LookupError, ValueError, TypeError, ArithmeticError) as error:
             for descriptor in descriptors:
                 _close(descriptor)
             answer = describe(error)

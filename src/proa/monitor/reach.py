@@ -33,7 +33,8 @@ def lower_limits(process: dict[str, Any]) -> list[str]:
         soft = limit["soft"] if 0 <= limit["soft"] <= most else most
         warnings.append(
             f"{limit['type']} is {soft}:{most}, not {_words(limit['soft'])}:"
-            f"{_words(limit['hard'])}: raising a hard limit takes CAP_SYS_RESOURCE, which this engine lacks"
+            f"{_words(limit['hard'])}: raising a hard limit takes CAP_SYS_RESOURCE, which this"
+            " engine lacks"
         )
         limit["soft"], limit["hard"] = soft, most
     return warnings

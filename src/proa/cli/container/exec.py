@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from proa.cli.command import Command
-from proa.cli.exit_codes import NOT_EXECUTABLE, OK, WrongArguments
+from proa.cli.exit_codes import FAILED, NOT_EXECUTABLE, WrongArguments
 from proa.cli.output import STDERR, STDIN, STDOUT, complain
 from proa.errors import InvalidArgument, KernelError, NotFound
 
@@ -51,7 +51,8 @@ def _exec(session: Session, values: Values, arguments: list[str]) -> int:
     try:
         return attachment.run()
     except Detached:
-        return OK
+        complain("read escape sequence")
+        return FAILED
 
 
 COMMAND = Command(
