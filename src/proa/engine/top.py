@@ -25,12 +25,12 @@ def processes(
     pids = {str(pid) for pid in Running.load(container.id, f"{engine.root}/run/oci").processes()}
     if not pids:
         raise Conflict(f"container {container.name} has no processes")
-    try:
-        result = subprocess.run(
-            ["ps", *shlex.split(arguments)], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise NotFound("the host has no ps command; install procps") from None
+    words = shlex.split(arguments)
+    # by itself ps shows what has its own user and terminal; some options (such as f) do not go
+    # together with a selection by number, and mostly select all
+    result = _ps([*words, f"-q{','.join(sorted(pids))}"])
+    if result.returncode:
+        result = _ps(words)
     if result.returncode:
         problem = result.stderr.strip().partition("\n")[0]
         raise InvalidArgument(f"ps {arguments}: {problem or 'it failed'}")
@@ -41,3 +41,10 @@ def processes(
     at = titles.index("PID")
     rows = [line.split(None, len(titles) - 1) for line in lines[1:]]
     return titles, [row for row in rows if len(row) > at and row[at] in pids]
+
+
+def _ps(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise NotFound("the host has no ps command; install procps") from None
