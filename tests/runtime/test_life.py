@@ -234,3 +234,11 @@ def test_descriptors_are_handed_down_only_where_asked(runtime: Runtime, bundle: 
                 check=True,
             )
             assert result.stdout == expected
+
+
+def test_one_that_is_over_at_once(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.process["args"] = ["true"]
+    for turn in range(15):
+        runtime.start_detached(bundle, f"box{turn}")
+        runtime.wait_for("stopped", f"box{turn}")
+        runtime("delete", f"box{turn}")

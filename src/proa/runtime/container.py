@@ -250,6 +250,8 @@ class Container:
         self._run_hooks("poststart", "running")
 
     def _start(self, socket_name: str) -> None:
+        # opened while it waits: it may be over, and reaped, before we have listened to the end
+        assert self.pidfd >= 0
         socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         channel = Channel(socket)
         try:
