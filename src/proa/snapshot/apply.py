@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from proa.errors import LimitExceeded, NoSpace
-from proa.kernel.libc import function
+from proa.errors import LimitExceeded
 from proa.lean.record import record
 from proa.oci.digest import Digest
 from proa.snapshot.decompress import Stream
@@ -56,7 +55,7 @@ def apply_layer(
 
     `directory` must exist and be empty; nobody else may use it meanwhile. It ends up in
     overlayfs form (see `whiteout`). Where this raises, whatever was written is within
-    `directory`, and the caller removes it. Nothing is synced: see `sync_directory_tree`.
+    `directory`, and the caller removes it. Nothing is synced.
 
     Raises CorruptData for damaged or contradictory data, HostileData (a CorruptData) for data
     that reaches out of the directory or speaks to overlayfs, LimitExceeded, NoSpace,
@@ -103,19 +102,3 @@ def _extract(inflow: Inflow, extraction: Extraction, limits: Limits) -> int:
         add(entry, reader)
     reader.drain()
     return entries
-
-
-def sync_directory_tree(fd: int) -> None:
-    """Write to disk all that the file system of `fd` holds: once a layer, not once a file.
-
-    Call it before the layer gets its name. Raises NoSpace where the disk has none after all,
-    and OSError.
-    """
-    try:
-        function("syncfs", "i", "i")(fd)
-    except OSError as error:
-        if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise NoSpace(
-                "no space left to write the layer to disk; see 'proa system df'"
-            ) from None
-        raise

@@ -1,7 +1,8 @@
 """Which way of putting layers together a store uses: overlay where it works, else copies.
 
 The file `snapshots` in the store's root holds the choice: a snapshot made one way is of no use
-to the other, so the choice stays as long as the store does.
+to the other, so the choice stays as long as the store does. Who wants copies where overlay would
+work writes `copy` into that file before the store has its first container.
 """
 
 from __future__ import annotations
@@ -10,14 +11,7 @@ import _thread
 import posix
 from errno import EEXIST
 
-from proa.errors import (
-    Conflict,
-    CorruptData,
-    InvalidArgument,
-    KernelError,
-    PermissionDenied,
-    Unsupported,
-)
+from proa.errors import CorruptData, KernelError, PermissionDenied, Unsupported
 from proa.snapshot.overlay import OverlaySnapshots
 from proa.snapshot.remove import remove_tree
 
@@ -28,19 +22,15 @@ if TYPE_CHECKING:
 KINDS = ("overlay", "copy")
 
 
-def choose_snapshots(root: str, *, force: str | None = None) -> Snapshots:
+def choose_snapshots(root: str) -> Snapshots:
     """The snapshots of the store at `root`; the first call tries what the machine can do.
 
-    `force` (one of KINDS) decides it instead. Raises Conflict where the store uses the other
-    kind already, PermissionDenied where this user cannot mount at all.
+    Raises PermissionDenied where this user cannot mount at all, CorruptData where the store's
+    choice cannot be read.
     """
-    if force is not None and force not in KINDS:
-        raise InvalidArgument(f"no such kind of snapshots: {force!r}; take overlay or copy")
     kind = _remembered(root)
     if kind is None:
-        kind = _remember(root, force or _probe(root))
-    if force is not None and force != kind:
-        raise Conflict(f"the store {root} keeps its snapshots by {kind}, not by {force}")
+        kind = _remember(root, _probe(root))
     if kind == "overlay":
         return OverlaySnapshots(root)
     from proa.snapshot.copy import CopySnapshots
@@ -97,9 +87,10 @@ def _probe(root: str) -> str:
         except (KernelError, Unsupported):
             return "copy"
         try:
-            # some file systems accept the mount and fail at the first whiteout
+            # some file systems accept the mount, and fail at the first whiteout: such as the one
+            # of a directory that lies below every image
             posix.mkdir("x", 0o700, dir_fd=fd)
-            posix.rmdir("x", dir_fd=fd)
+            posix.rmdir("proc", dir_fd=fd)
         except OSError:
             return "copy"
         finally:

@@ -51,7 +51,7 @@ from proa.snapshot.tar import (
     TarEntry,
     TarReader,
 )
-from proa.snapshot.whiteout import META_PREFIX, OPAQUE, PREFIX, Marks
+from proa.snapshot.whiteout import META_PREFIX, OPAQUE, PREFIX, Marks, is_whiteout
 
 _BENEATH = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -217,7 +217,7 @@ class Extraction:
             os.mkdir(base, 0o755, dir_fd=fd)
         except FileExistsError:
             found = os.stat(base, dir_fd=fd, follow_symlinks=False)
-            if not _is_whiteout(found):
+            if not is_whiteout(found):
                 if stat.S_ISLNK(found.st_mode):
                     raise HostileData(
                         f"hostile layer: {_show(path)} is a link that leads nowhere, and is used"
@@ -314,7 +314,7 @@ class Extraction:
         except FileExistsError:
             found = os.stat(base, dir_fd=fd, follow_symlinks=False)
             if not stat.S_ISDIR(found.st_mode):
-                opaque = _is_whiteout(found)
+                opaque = is_whiteout(found)
                 fd = self._replace(fd, base, path)
                 os.mkdir(base, 0o700, dir_fd=fd)
                 self.disk += 4096
@@ -395,7 +395,7 @@ class Extraction:
 
     def _link(self, source: int, name: bytes, fd: int, base: bytes, path: bytes) -> None:
         found = os.stat(name, dir_fd=source, follow_symlinks=False)
-        if _is_whiteout(found):
+        if is_whiteout(found):
             raise OSError(ENOENT, os.strerror(ENOENT))
         try:
             os.link(name, base, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
@@ -555,10 +555,6 @@ def _write(fd: int, data: memoryview) -> int:
     while written < len(data):  # a signal, or nearly no space: the next call tells
         written += os.write(fd, data[written:])
     return written
-
-
-def _is_whiteout(found: os.stat_result) -> bool:
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 def _show(name: bytes) -> str:

@@ -30,7 +30,9 @@ from proa.snapshot.remove import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from proa.snapshot.diff import Change
 
 BASE = ".base"
 """Among the layers, whose names are hex: what lies below every image; see `proa.snapshot.base`."""
@@ -94,6 +96,15 @@ class OverlaySnapshots:
         """The upper directory."""
         return f"{key_dir}/upper"
 
+    def changes(self, key_dir: str, layers: Sequence[str]) -> Iterator[Change]:
+        """What the upper directory changes of the layers below it."""
+        from proa.snapshot.diff import compare_upper
+
+        lower = self.lower(layers)
+        if not _is_directory(lower[-1]):
+            del lower[-1]  # what lies below every image is made with the first mount
+        yield from compare_upper(self.changed(key_dir), lower)
+
     def usage(self, key_dir: str) -> Usage:
         """What the upper directory takes."""
         return measure(f"{key_dir}/upper")
@@ -101,9 +112,6 @@ class OverlaySnapshots:
     def remove(self, key_dir: str) -> None:
         """Remove `key_dir` and all below it."""
         remove_tree(key_dir)
-
-    def collect(self, layers: Iterable[str]) -> None:
-        """Nothing is kept beside the layers themselves."""
 
     def _empty(self) -> str:
         """An empty directory, where the kernel wants a lower one and there is none.

@@ -14,8 +14,10 @@ from proa.lean.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Protocol
+
+    from proa.snapshot.diff import Change
 
     class Snapshots(Protocol):
         """Layers and snapshots below one store's root."""
@@ -59,6 +61,11 @@ if TYPE_CHECKING:
             whole tree.
             """
 
+        def changes(self, key_dir: str, layers: Sequence[str]) -> Iterator[Change]:
+            """How the snapshot differs from its `layers` and what lies below every image; see
+            `proa.snapshot.diff`. While its container runs, a state in between.
+            """
+
         def usage(self, key_dir: str) -> Usage:
             """What the snapshot takes, without its layers."""
 
@@ -68,9 +75,6 @@ if TYPE_CHECKING:
             Never follows a link and never enters a mount. Raises Conflict where something is
             mounted in it.
             """
-
-        def collect(self, layers: Iterable[str]) -> None:
-            """Drop what was kept of layers other than `layers`, the diff IDs still in use."""
 
 
 @record

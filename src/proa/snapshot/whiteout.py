@@ -7,6 +7,9 @@ xattr of the directory. The kernel lets nobody but overlayfs itself see its xatt
 
 from __future__ import annotations
 
+import os
+import stat
+
 from proa.snapshot.overlay import in_user_namespace
 
 PREFIX = b".wh."
@@ -47,3 +50,8 @@ class Marks:
         if rest.startswith(_ESCAPED):
             return self.prefix + rest[len(_ESCAPED) :]
         return None
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether this is overlayfs's mark, in a layer or upper directory, that a file is gone."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
