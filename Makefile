@@ -35,7 +35,7 @@ check: $(VENV)/tools
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
-	$(PYTEST) -q tests/unit tests/architecture
+	$(PYTEST) -q tests/unit tests/golden tests/architecture
 
 .PHONY: format
 format: $(VENV)/tools

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from proa.engine.rootless import enter as enter_user_namespace  # noqa: F401 - renamed
     from proa.errors import AlreadyExists as AlreadyExists
     from proa.errors import AmbiguousName as AmbiguousName
+    from proa.errors import BuildFailed as BuildFailed
     from proa.errors import Cancelled as Cancelled
     from proa.errors import CommandNotExecutable as CommandNotExecutable
     from proa.errors import CommandNotFound as CommandNotFound
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from proa.errors import ContainerFailed as ContainerFailed
     from proa.errors import ContainerNotFound as ContainerNotFound
     from proa.errors import CorruptData as CorruptData
+    from proa.errors import DockerfileError as DockerfileError
     from proa.errors import HostileData as HostileData
     from proa.errors import ImageNotFound as ImageNotFound
     from proa.errors import InvalidArgument as InvalidArgument
@@ -65,8 +67,9 @@ _HOMES = {
     "engine.logs": "LogEntry",
     "engine.rootless": "enter_user_namespace",
     "errors": (
-        "AlreadyExists AmbiguousName Cancelled CommandNotExecutable CommandNotFound Conflict"
-        " ContainerFailed ContainerNotFound CorruptData HostileData ImageNotFound InvalidArgument"
+        "AlreadyExists AmbiguousName BuildFailed Cancelled CommandNotExecutable CommandNotFound"
+        " Conflict ContainerFailed ContainerNotFound CorruptData DockerfileError HostileData"
+        " ImageNotFound InvalidArgument"
         " KernelError LimitExceeded NoSpace NotFound PermissionDenied ProaError TimedOut"
         " Unauthorized Unavailable Unsupported"
     ),

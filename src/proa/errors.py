@@ -16,6 +16,18 @@ class InvalidArgument(ProaError):
     """What the caller asked for is not well formed, or contradicts itself."""
 
 
+class DockerfileError(InvalidArgument):
+    """A Dockerfile, or something that one of its instructions asks for, is not right.
+
+    `line`: the first of its lines that are meant; `excerpt`: these lines and some around them.
+    """
+
+    def __init__(self, message: str, *, line: int = 0, excerpt: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.excerpt = excerpt
+
+
 class NotFound(ProaError):
     """The named object does not exist."""
 
@@ -102,3 +114,26 @@ class ContainerFailed(ProaError):
         super().__init__(message)
         self.exit_code = exit_code
         self.output = output
+
+
+class BuildFailed(ProaError):
+    """A step of a build did not succeed.
+
+    `exit_code`: that of its command; `step`: the instruction; `output`: the last that it wrote;
+    `excerpt`: its lines of the Dockerfile.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int = 1,
+        step: str = "",
+        output: bytes = b"",
+        excerpt: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.step = step
+        self.output = output
+        self.excerpt = excerpt

@@ -18,7 +18,7 @@ def filters(values: Values, known: Iterable[str]) -> dict[str, list[str]]:
         name, _, value = text.partition("=")
         name = name.strip().lower()
         if name not in known:
-            from proa.cli.suggest import nearest
+            from proa.lean.suggest import nearest
 
             best = nearest(name, known) if name else ""
             hint = f"did you mean {best}?" if best else f"there are {', '.join(sorted(known))}"

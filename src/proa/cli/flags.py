@@ -191,7 +191,7 @@ def _check(flag: Flag, text: str) -> None:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    from proa.cli.suggest import nearest
+    from proa.lean.suggest import nearest
 
     best = nearest(name, known)
     return f"; did you mean --{best}?" if best else ""

@@ -197,7 +197,7 @@ def _help(session: Session, arguments: Sequence[str]) -> tuple[Command | None, S
 
 def _refuse_command(path: str, name: str, known: Iterable[str], prefix: str) -> NoReturn:
     from proa.cli.exit_codes import WrongArguments
-    from proa.cli.suggest import nearest
+    from proa.lean.suggest import nearest
 
     best = None if name in LATER else nearest(name, known)
     if best:

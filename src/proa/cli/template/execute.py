@@ -254,7 +254,7 @@ _OTHER_NAMES = {"ID": "Id"}
 
 
 def _meant(name: str, value: dict[str, Any]) -> str:
-    from proa.cli.suggest import nearest
+    from proa.lean.suggest import nearest
 
     by_lower = {key.lower(): key for key in value}
     best = by_lower.get(nearest(name.lower(), by_lower) or "")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from proa.cli.suggest import distance, nearest
+from proa.lean.suggest import distance, nearest
 
 
 @pytest.mark.parametrize(
