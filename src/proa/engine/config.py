@@ -63,9 +63,9 @@ class RestartPolicy:
     """What happens when the container ends by itself."""
 
     name: str = "no"
-    """no, always, unless-stopped, on-failure"""
+    """no, always, unless-stopped, on-failure, on-unhealthy"""
     maximum_retry_count: int = 0
-    """on-failure: how often at most; 0: without end"""
+    """on-failure, on-unhealthy: how often at most; 0: without end"""
 
 
 @record

@@ -108,8 +108,8 @@ class Container:
 
     @property
     def health(self) -> str:
-        """As docker-py says it of a container whose health nobody checks."""
-        return "unknown"
+        """starting, healthy, unhealthy; unknown where nobody checks."""
+        return str(self._row.state.get("health") or "unknown")
 
     @property
     def image(self) -> Image:
@@ -569,6 +569,11 @@ class Container:
         config = self.config
         resolved = process.from_json(self._row.config["process"])
         stdin_once = config.open_stdin and config.attach_stdin
+        healthcheck = None
+        if resolved.healthcheck is not None:
+            from proa.engine.health import plan
+
+            healthcheck = plan(resolved)
         return Job(
             root=self._engine.root,
             row=self._row.row,
@@ -589,6 +594,7 @@ class Container:
             log_options=config.log_options,
             runtime=_runtime(config.runtime),
             read_only=config.read_only,
+            healthcheck=healthcheck,
         )
 
     def _require_running(self, deed: str) -> None:

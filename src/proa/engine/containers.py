@@ -49,6 +49,7 @@ class ContainerSummary:
     """as in an image: `80/tcp`"""
     error: str = ""
     health: str | None = None
+    """starting, healthy, unhealthy; None where nobody checks"""
     size_rw: int | None = None
     size_rootfs: int | None = None
 
@@ -327,6 +328,7 @@ def summarize(row: ContainerRow) -> ContainerSummary:
         targets=tuple(mount["target"] for mount in request.get("mounts", ())),
         exposed_ports=tuple(process.get("exposed_ports") or ()),
         error=state.get("error", ""),
+        health=state.get("health"),
     )
 
 

@@ -53,6 +53,10 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         _check_platform(config.image, config.platform, image.config)
     resolved = process.resolve(config, image.config)
     signals.parse(resolved.stop_signal)
+    if resolved.healthcheck is not None or config.restart.name == "on-unhealthy":
+        from proa.engine.health import check
+
+        check(resolved, config.restart)
     config = _resolve_joined(store, config)
     if config.volumes_from:
         from proa.engine.inherit import inherited

@@ -35,7 +35,7 @@ def describe(store: Store, row: ContainerRow) -> dict[str, Any]:
         "Created": clock.from_nanoseconds(row.created),
         "Path": arguments[0],
         "Args": list(arguments[1:]),
-        "State": _state(row),
+        "State": _state(row, directory),
         "Image": row.image,
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
@@ -80,10 +80,10 @@ def _directories(snapshots: Snapshots | Outside, row: ContainerRow, place: str) 
     return found
 
 
-def _state(row: ContainerRow) -> dict[str, Any]:
+def _state(row: ContainerRow, directory: str) -> dict[str, Any]:
     state = row.state
     status = state["status"]
-    return {
+    found = {
         "Status": status,
         "Running": status in ("running", "paused", "restarting"),
         "Paused": status == "paused",
@@ -96,6 +96,11 @@ def _state(row: ContainerRow) -> dict[str, Any]:
         "StartedAt": state.get("started_at") or clock.NEVER,
         "FinishedAt": state.get("finished_at") or clock.NEVER,
     }
+    if health := state.get("health"):
+        from proa.monitor import results
+
+        found["Health"] = {"Status": health, **results.load(directory)}
+    return found
 
 
 def _config(config: ContainerConfig, process: Process, hostname: str) -> dict[str, Any]:
@@ -124,16 +129,10 @@ def _config(config: ContainerConfig, process: Process, hostname: str) -> dict[st
         found["StopSignal"] = process.stop_signal
     if config.stop_timeout is not None:
         found["StopTimeout"] = config.stop_timeout
-    if config.healthcheck is not None:
-        found["Healthcheck"] = {
-            "Test": list(config.healthcheck.test),
-            "Interval": config.healthcheck.interval,
-            "Timeout": config.healthcheck.timeout,
-            "StartPeriod": config.healthcheck.start_period,
-            "Retries": config.healthcheck.retries,
-        }
-    elif process.healthcheck:
+    if process.healthcheck:
         found["Healthcheck"] = dict(process.healthcheck)
+    if process.shell:
+        found["Shell"] = list(process.shell)
     return found
 
 

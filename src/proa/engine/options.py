@@ -16,6 +16,7 @@ from proa.engine.config import (
 )
 from proa.errors import InvalidArgument, Unsupported
 from proa.lean.record import record
+from proa.monitor.restart import POLICIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ def _healthcheck(value: Mapping[str, Any] | Healthcheck) -> dict[str, Any]:
             interval=lower.get("interval") or 0,
             timeout=lower.get("timeout") or 0,
             start_period=lower.get("startperiod") or 0,
+            start_interval=lower.get("startinterval") or 0,
             retries=lower.get("retries") or 0,
         )
     }
@@ -256,8 +258,10 @@ def _devices(value: Sequence[str]) -> dict[str, Any]:
 
 
 def _restart(value: Mapping[str, Any]) -> dict[str, Any]:
-    policy = RestartPolicy(value.get("Name", "no"), value.get("MaximumRetryCount", 0))
-    return {"restart": policy}
+    name = value.get("Name") or "no"
+    if name not in POLICIES:
+        raise InvalidArgument(f"invalid restart policy: {name}; there are {', '.join(POLICIES)}")
+    return {"restart": RestartPolicy(name, value.get("MaximumRetryCount") or 0)}
 
 
 def _ulimits(value: Sequence[Mapping[str, Any] | Ulimit]) -> dict[str, Any]:

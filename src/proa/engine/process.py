@@ -29,6 +29,9 @@ class Process:
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     healthcheck: Mapping[str, Any] | None = None
+    """in Docker's names; what the user left open is the image's"""
+    shell: tuple[str, ...] = ()
+    """the image's, where it says one"""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -70,8 +73,17 @@ def resolve(config: ContainerConfig, image: Mapping[str, Any]) -> Process:
             {**(defaults.get("ExposedPorts") or {}), **dict.fromkeys(config.exposed_ports)}
         ),
         volumes=tuple(defaults.get("Volumes") or ()),
-        healthcheck=defaults.get("Healthcheck"),
+        healthcheck=_healthcheck(config, defaults),
+        shell=tuple(defaults.get("Shell") or ()),
     )
+
+
+def _healthcheck(config: ContainerConfig, image: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if config.healthcheck is None:
+        return image.get("Healthcheck") or None
+    from proa.engine.health import merged
+
+    return merged(config.healthcheck, image.get("Healthcheck"))
 
 
 def _environment(own: Sequence[str], image: Sequence[str]) -> tuple[str, ...]:

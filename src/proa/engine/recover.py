@@ -58,6 +58,8 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
         "error": LOST,
         "finished_at": clock.now(),
     }
+    if row.state.get("health"):
+        lost["health"] = "unhealthy"
     return _with_state(store, row, lost)
 
 

@@ -6,7 +6,7 @@ import fcntl
 import posix
 
 from proa.engine import config as configs
-from proa.engine import limits
+from proa.engine import limits, process
 from proa.errors import Conflict, InvalidArgument
 from proa.lean import json
 from proa.lean.record import as_dict, replace
@@ -56,6 +56,10 @@ def record(
         fcntl.flock(lock, fcntl.LOCK_EX)
         row = store.containers.find(row.id)
         config = changed(configs.from_json(row.config["request"]), changes)
+        if config.restart.name == "on-unhealthy":
+            from proa.engine.health import check
+
+            check(process.from_json(row.config["process"]), config.restart)
         wanted = _resources(config, changes)
         _rewrite_spec(f"{directory}/config.json", config)
         store.containers.set_config(row.id, {**row.config, "request": configs.to_json(config)})

@@ -54,6 +54,35 @@ def kill_in_mount_namespace(link: str, *, timeout: float = 10.0) -> None:
         time.sleep(_PAUSE)
 
 
+def kill_tree(pid: int) -> None:
+    """Kill `pid` and all processes below it; `pid`, a child of this process's, is left to reap.
+
+    Each is stopped before its children are looked for: what has a stop signal pending has no
+    further children.
+    """
+    found: dict[int, None] = {}
+    while True:
+        pending = [pid]
+        before = len(found)
+        while pending:
+            current = pending.pop()
+            if current not in found:
+                found[current] = None
+                _signal(current, 19)  # SIGSTOP
+            pending += _children(current)
+        if len(found) == before:
+            break
+    for current in found:
+        _signal(current, 9)
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        posix.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
 def _all() -> Iterator[int]:
     return (int(name) for name in posix.listdir("/proc") if name.isdigit())
 

@@ -131,8 +131,9 @@ class ForeignContainer(Container):
         *,
         preserve_fds: int = 0,  # noqa: ARG002 - for proa's own command only
         inherit: bool = True,  # noqa: ARG002
+        adopt_orphans: bool = False,  # noqa: ARG002
     ) -> ExecProcess:
-        """As Container's; `preserve_fds` is not available."""
+        """As Container's; `preserve_fds` and `adopt_orphans` are not available."""
         first = self.spec.get("process") or {}
         wanted = {**{key: first[key] for key in _INHERITED if key in first}, **own}
         pid, console = self.runtime.execute(wanted, stdio)

@@ -46,6 +46,8 @@ class Job:
     """path of another OCI runtime; None: proa's own, in this process"""
     read_only: bool = False
     restart_count: int = 0
+    healthcheck: Mapping[str, Any] | None = None
+    """see `health.Health`; None: nobody checks"""
 
 
 def to_message(job: Job) -> dict[str, Any]:

@@ -8,18 +8,35 @@ STEADY = 10.0
 """A container that ran this many seconds is taken to have been well: delays begin anew."""
 
 
-def wanted(policy: str, maximum: int, exit_code: int, count: int, stopped: bool) -> bool:
+ON_UNHEALTHY = "on-unhealthy"
+"""As on-failure; and a container that its health check finds unhealthy is ended and started
+again."""
+LIMITED = ("on-failure", ON_UNHEALTHY)
+"""The policies that may have a maximum."""
+POLICIES = ("no", "always", "unless-stopped", *LIMITED)
+
+
+def wanted(
+    policy: str, maximum: int, exit_code: int, count: int, *, stopped: bool, renewed: bool = False
+) -> bool:
     """Whether the container is to be started again.
 
-    `policy`: no, always, unless-stopped, on-failure; `maximum`: how often on-failure may, 0
-    without end; `count`: how often it was restarted already; `stopped`: someone asked for the
-    end.
+    `policy`: one of POLICIES; `maximum`: how often those of LIMITED may, 0 without end; `count`:
+    how often it was restarted already; `stopped`: someone asked for the end; `renewed`: it was
+    ended in order to be started again.
     """
-    if stopped or policy == "no":
+    if stopped:
         return False
-    if policy == "on-failure":
-        return exit_code != 0 and (maximum == 0 or count < maximum)
-    return True
+    if renewed:
+        return True
+    if policy in LIMITED:
+        return exit_code != 0 and may_again(maximum, count)
+    return policy != "no"
+
+
+def may_again(maximum: int, count: int) -> bool:
+    """Whether a policy with that maximum has restarts left."""
+    return maximum == 0 or count < maximum
 
 
 def next_delay(delay: float, ran: float) -> float:

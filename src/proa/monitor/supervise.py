@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from proa.lean.channel import Channel
     from proa.monitor.control import Control
+    from proa.monitor.health import Health
     from proa.monitor.job import Job
     from proa.monitor.log import JsonLog, NoLog
     from proa.monitor.loop import Timer
@@ -71,6 +72,9 @@ class Monitor:
         self._attached = False
         """whoever started the container waits for its end, and has the store at hand"""
         self._starter: Channel | None = None
+        self._health: Health | None = None
+        self._renewing = False
+        """it is being ended in order to be started again"""
         self._delay = 0.0
         self._began = 0.0
         self._ended = False
@@ -164,6 +168,12 @@ class Monitor:
             self.attach(viewer, attach)
         streams.begin()
         self.loop.watch(self.container.pidfd, READ, self._exited)
+        if job.healthcheck is not None:
+            if self._health is None:
+                from proa.monitor.health import Health
+
+                self._health = Health(self, job.healthcheck)
+            self._health.begin()
 
     def _create_by(
         self, runtime: str, spec: dict[str, Any], stdio: Stdio | None, rootfs: int
@@ -200,6 +210,8 @@ class Monitor:
             "owner": 0,
             "restart_count": self._restarts,
         }
+        if self.job.healthcheck is not None:
+            running["health"] = "starting"
         self._state.update(running)
         if not self._attached:
             self._recorder.begin(running)
@@ -274,6 +286,8 @@ class Monitor:
         self._kill_timer = None
         exit_code = reap(container.pid)
         out_of_memory = exit_code == 137 and container.was_out_of_memory()
+        if self._health is not None:
+            self._health.end()
         streams.finish()
         container.delete(force=True)
         self.container = None
@@ -283,14 +297,18 @@ class Monitor:
             self.job.restart_maximum,
             exit_code,
             self._restarts,
-            self.stopped,
+            stopped=self.stopped,
+            renewed=self._renewing,
         )
+        self._renewing = False
         finished = {
             "pid": 0,
             "exit_code": exit_code,
             "finished_at": clock.now(),
             "oom_killed": out_of_memory,
         }
+        if self._health is not None:
+            finished["health"] = self._health.status
         if again:
             self._delay = restart.next_delay(self._delay, ran)
             self._record_late(status="restarting", **finished)
@@ -456,6 +474,9 @@ class Monitor:
             self._restart_timer = None
             self._finish({"pid": 0, "exit_code": int(self._state["exit_code"])})
             return
+        self._end(signal, timeout)
+
+    def _end(self, signal: int, timeout: float) -> None:
         self._thaw()
         container = self.running()
         if timeout != 0 or signal == 9:
@@ -469,6 +490,8 @@ class Monitor:
         if self._state.get("status") == "paused":
             raise Conflict(f"container {self.job.id[:12]} is already paused")
         self.running().pause()
+        if self._health is not None:
+            self._health.pause()
         self._record(status="paused")
 
     def resume(self) -> None:
@@ -480,6 +503,8 @@ class Monitor:
     def _thaw(self) -> None:
         if self._state.get("status") == "paused":
             self.running().resume()
+            if self._health is not None:
+                self._health.resume()
             self._record(status="running")
 
     def _kill_now(self) -> None:
@@ -492,6 +517,25 @@ class Monitor:
         from proa.lean.record import replace
 
         self.job = replace(self.job, restart=policy, restart_maximum=maximum)
+        if self._health is not None and self.container is not None:
+            self._renew(self._health.status)
+
+    def note_health(self, status: str) -> None:
+        """The health check has found another state of the container."""
+        self._record_late(health=status)
+        self._renew(status)
+
+    def _renew(self, status: str) -> None:
+        """End a container that is not well, where its policy has it started again."""
+        job = self.job
+        if (
+            status == "unhealthy"
+            and job.restart == restart.ON_UNHEALTHY
+            and restart.may_again(job.restart_maximum, self._restarts)
+            and not (self.stopped or self._renewing)
+        ):
+            self._renewing = True
+            self._end(job.stop_signal, job.stop_timeout)
 
 
 def apply_user(

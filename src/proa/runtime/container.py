@@ -299,10 +299,12 @@ class Container:
         *,
         preserve_fds: int = 0,
         inherit: bool = True,
+        adopt_orphans: bool = False,
     ) -> ExecProcess:
         """Start a further process: `own` is OCI's process object.
 
         `inherit`: what it does not say of rights and limits is as with the first process.
+        `adopt_orphans`: all processes below it stay below it as long as it lives.
         The process is a child of this one. Raises Conflict where the container does not run,
         CommandNotFound, CommandNotExecutable, KernelError.
         """
@@ -324,6 +326,7 @@ class Container:
                 stdio=(stdio.stdin, stdio.stdout, stdio.stderr) if stdio else None,
                 keep=preserve_fds,
                 oom_score=None if score is None else int(score),
+                adopt=adopt_orphans,
             ),
             self.cgroup,
         )

@@ -57,6 +57,8 @@ class Entry:
     stdio: tuple[int, int, int] | None
     keep: int
     oom_score: int | None
+    adopt: bool = False
+    """orphans among its descendants become its children: prctl(2), PR_SET_CHILD_SUBREAPER"""
 
 
 def enter(entry: Entry, cgroup: Cgroup) -> ExecProcess:
@@ -201,6 +203,8 @@ def _set_up(entry: Entry, files: tuple[int, ...], steps: Steps, flags: int) -> N
     # from here on a module would be looked up in the image
     sys.path.clear()
     sys.path_importer_cache.clear()
+    if entry.adopt:
+        process.set_subreaper(True)
     steps.current = "join the container's namespaces"
     if flags:
         _join(entry, flags)

@@ -16,12 +16,20 @@ from proa.monitor.restart import FIRST_DELAY, LONGEST_DELAY, next_delay, wanted
         ("on-failure", 0, 1, 1000, False, True),
         ("on-failure", 3, 1, 2, False, True),
         ("on-failure", 3, 1, 3, False, False),
+        ("on-unhealthy", 0, 0, 0, False, False),
+        ("on-unhealthy", 3, 1, 2, False, True),
+        ("on-unhealthy", 3, 1, 3, False, False),
     ],
 )
 def test_policies(
     policy: str, maximum: int, exit_code: int, count: int, stopped: bool, expected: bool
 ) -> None:
-    assert wanted(policy, maximum, exit_code, count, stopped) is expected
+    assert wanted(policy, maximum, exit_code, count, stopped=stopped) is expected
+
+
+def test_what_was_ended_to_be_started_again_is_whatever_its_exit_code() -> None:
+    assert wanted("on-unhealthy", 1, 0, 0, stopped=False, renewed=True)
+    assert not wanted("on-unhealthy", 1, 0, 0, stopped=True, renewed=True)
 
 
 def test_delays_double_up_to_a_minute_and_begin_anew_after_a_steady_run() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from proa.cli.flags import UsageError
-from proa.cli.output import warn
 from proa.engine.config import Healthcheck
 
 TYPE_CHECKING = False
@@ -36,7 +35,6 @@ def healthcheck(values: Values) -> dict[str, Any]:
     if retries < 0:
         raise UsageError("--health-retries cannot be negative")
     command = values.text("health-cmd")
-    warn("WARNING: the health check is recorded and shown, but this version does not run it")
     return {
         "healthcheck": Healthcheck(
             test=("CMD-SHELL", command) if command else (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proa.cli.flags import UsageError
 from proa.engine.config import RestartPolicy, Ulimit
+from proa.monitor.restart import LIMITED, POLICIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ def restart(values: Values) -> dict[str, Any]:
         return UsageError(f'invalid argument "{text}" for "--restart" flag: {why}')
 
     name, colon, count = text.partition(":")
-    if name not in ("", "no", "always", "unless-stopped", "on-failure"):
-        raise wrong("use no, always, unless-stopped or on-failure[:N]")
+    if name and name not in POLICIES:
+        raise wrong("use no, always, unless-stopped, on-failure[:N] or on-unhealthy[:N]")
     retries = 0
     if colon:
-        if name != "on-failure":
+        if name not in LIMITED:
             raise wrong(f"maximum retry count cannot be used with restart policy '{name}'")
         if not (count.isascii() and count.isdigit()):
             raise wrong("maximum retry count must be a whole number from 0 on")

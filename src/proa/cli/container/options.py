@@ -86,7 +86,12 @@ CREATE_FLAGS = (
     ("pull", "", "string", 'Pull the image first: always, missing, never (default "missing")'),
     ("quiet", "q", "bool", "Say nothing about pulling"),
     ("read-only", "", "bool", "Make the root file system read-only"),
-    ("restart", "", "string", "When to start again: no, always, unless-stopped, on-failure[:N]"),
+    (
+        "restart",
+        "",
+        "string",
+        "When to start again: no, always, unless-stopped, on-failure[:N], on-unhealthy[:N]",
+    ),
     ("rm", "", "bool", "Remove the container when it has ended"),
     ("runtime", "", "string", "OCI runtime that runs it"),
     ("security-opt", "", "list", "no-new-privileges, seccomp=, apparmor=, label=, systempaths="),
