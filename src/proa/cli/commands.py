@@ -42,8 +42,11 @@ NOUNS: dict[str, dict[str, str]] = {
         "tag": "image.tag",
     },
     "system": {
+        "boot": "system.boot:BOOT",
         "check": "system.check",
+        "halt": "system.boot:HALT",
         "info": "system.info",
+        "service": "system.service",
     },
 }
 

@@ -275,6 +275,11 @@ class Container:
             }
         )
 
+    def halt(self) -> None:
+        """Stop it since the machine goes down: `proa system boot` starts it again."""
+        if self.status in _LIVE:
+            self._request({"op": "halt"})
+
     def restart(self, timeout: int | None = None, signal: str | None = None) -> None:
         """Stop it where it runs, and start it."""
         self.stop(timeout, signal)

@@ -22,6 +22,9 @@ _ID = 64
 _HASTE = 2.0
 """Seconds for which nobody touches what a container is being made of."""
 LOST = "its monitor was killed; what still ran of the container was ended"
+LOST_BY_BOOT = "the machine went down while it ran"
+_OF_ANOTHER_BOOT = 255
+"""The exit code of such a container, as Docker has it."""
 
 
 def settle(store: Store, row: ContainerRow) -> ContainerRow:
@@ -42,8 +45,9 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
         return _remove(store, row)
     if status == "created" and _lives(int(row.state.get("owner", 0))):
         return row
+    elsewhere = row.state.get("boot") not in (None, clock.boot_id())
     # it may have been started, and its monitor killed, before the database was told
-    started = end(store, row.id)
+    started = end(store, row.id, elsewhere=elsewhere)
     if status in ("created", "exited"):
         owned = bool(row.state.get("owner"))
         if not (started or (owned and row.config["request"].get("auto_remove"))):
@@ -54,8 +58,9 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
         "status": "exited",
         "owner": 0,
         "pid": 0,
-        "exit_code": 137,
-        "error": LOST,
+        "exit_code": _OF_ANOTHER_BOOT if elsewhere else 137,
+        "error": LOST_BY_BOOT if elsewhere else LOST,
+        "interrupted": True,
         "finished_at": clock.now(),
     }
     if row.state.get("health"):
@@ -125,9 +130,12 @@ def _with_state(store: Store, row: ContainerRow, changes: dict[str, Any]) -> Con
     return replace(row, state=state)
 
 
-def end(store: Store, id: str) -> bool:
+def end(store: Store, id: str, *, elsewhere: bool = False) -> bool:
     """Kill and remove what a killed monitor has left of the container `id` but its directory;
     whether it had a first process.
+
+    `elsewhere`: it ran in another boot of the machine; what is known of its processes is about
+    others now.
     """
     from proa.runtime import state
     from proa.runtime.container import Container
@@ -135,6 +143,8 @@ def end(store: Store, id: str) -> bool:
     root = store.path("run", "oci")
     found = True
     try:
+        if elsewhere:
+            raise NotFound(f"container {id} was of another boot")
         Container.load(id, root).delete(force=True)
     except (ProaError, OSError, ValueError, TypeError):
         # it never came so far, or the machine was started anew

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posix
 import time
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -11,6 +12,15 @@ NEVER = "0001-01-01T00:00:00Z"
 def now() -> str:
     """The present moment, UTC, to the nanosecond: `2026-01-31T12:00:00.123456789Z`."""
     return from_nanoseconds(time.time_ns())
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from all others (random(4))."""
+    descriptor = posix.open("/proc/sys/kernel/random/boot_id", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        return posix.read(descriptor, 64).decode().strip()
+    finally:
+        posix.close(descriptor)
 
 
 def from_nanoseconds(moment: int) -> str:

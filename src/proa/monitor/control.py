@@ -36,6 +36,7 @@ class Control:
             "attach": self._attach,
             "exec": self._exec,
             "exec-resize": self._exec_resize,
+            "halt": self._halt,
             "kill": self._kill,
             "pause": self._pause,
             "resize": self._resize,
@@ -132,10 +133,19 @@ class Control:
         return {}
 
     def _stop(self, channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> None:
-        # the answer is the container's end
+        self._until_end(
+            channel,
+            lambda: self._monitor.stop(int(message["signal"]), float(message["timeout"])),
+        )
+
+    def _halt(self, channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> None:
+        self._until_end(channel, self._monitor.halt)
+
+    def _until_end(self, channel: Channel, begin: Callable[[], None]) -> None:
+        """Do what ends the container; the answer is its end."""
         self.wait(channel, "not-running")
         try:
-            self._monitor.stop(int(message["signal"]), float(message["timeout"]))
+            begin()
         except BaseException:
             self._waiting.pop(channel.fileno(), None)
             raise

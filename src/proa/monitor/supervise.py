@@ -53,6 +53,8 @@ class Monitor:
         self.run_directory = f"{job.root}/run/{job.id}"
         self.stopped = False
         """someone asked for the container's end: it is not started again"""
+        self._halted = False
+        """because the machine goes down: when it is up again, it is"""
         self._locks = MonitorLocks(job.root)
         self._control: Control | None = None
         self._log: JsonLog | NoLog | None = None
@@ -209,6 +211,9 @@ class Monitor:
             "oom_killed": False,
             "owner": 0,
             "restart_count": self._restarts,
+            "boot": clock.boot_id(),
+            "stopped": False,
+            "interrupted": False,
         }
         if self.job.healthcheck is not None:
             running["health"] = "starting"
@@ -332,6 +337,11 @@ class Monitor:
 
     def _finish(self, finished: dict[str, Any]) -> None:
         """The container has ended for good: record it or remove it, and tell everyone."""
+        finished = {
+            **finished,
+            "stopped": self.stopped and not self._halted,
+            "interrupted": self._halted,
+        }
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -458,17 +468,34 @@ class Monitor:
 
     def kill(self, signal: int) -> None:
         """Send a signal to the container's first process."""
-        if self.container is None and self._restart_timer is not None and signal in (9, 15):
+        final = signal in (9, self.job.stop_signal)
+        if self.container is None and self._restart_timer is not None and final:
             self.stop(signal, 0)
             return
+        if final:
+            self._stop_by_user()
         if signal == 9:
-            self.stopped = True
             self._thaw()
         self.running().kill(signal)
 
     def stop(self, signal: int, timeout: float) -> None:
         """Ask the container to end; after `timeout` seconds (below 0: never) make it."""
+        self._stop_by_user()
+        self._stop(signal, timeout)
+
+    def halt(self) -> None:
+        """As `stop`, since the machine goes down: it is to run again afterwards."""
+        self.stopped = self._halted = True
+        self._stop(self.job.stop_signal, self.job.stop_timeout)
+
+    def _stop_by_user(self) -> None:
         self.stopped = True
+        self._halted = False
+        if self.job.restart == "unless-stopped":
+            # should the machine go down before it has ended, it is known all the same
+            self._record_late(stopped=True)
+
+    def _stop(self, signal: int, timeout: float) -> None:
         if self._restart_timer is not None:
             self.loop.cancel(self._restart_timer)
             self._restart_timer = None

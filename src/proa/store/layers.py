@@ -5,6 +5,7 @@ from __future__ import annotations
 import posix
 import time
 
+from proa.lean import clock
 from proa.store.lock import FileLock
 from proa.store.tree import remove_tree
 
@@ -46,7 +47,7 @@ class Layers:
         A directory alone says nothing: after a power failure it may be there without its files.
         """
         row = self._database.one("SELECT boot FROM layers WHERE diff_id = ?1", (diff_id,))
-        if row is None or row[0] not in ("", _boot()):
+        if row is None or row[0] not in ("", clock.boot_id()):
             return False
         return _is_there(self.tree(diff_id))
 
@@ -68,7 +69,7 @@ class Layers:
         self._database.run(
             "INSERT INTO layers (diff_id, size, created, boot) VALUES (?1, ?2, ?3, ?4)"
             " ON CONFLICT DO UPDATE SET size = ?2, created = ?3, boot = ?4",
-            (diff_id, size, time.time_ns(), _boot()),
+            (diff_id, size, time.time_ns(), clock.boot_id()),
         )
 
     def build(self) -> Building:
@@ -209,12 +210,3 @@ def _is_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _boot() -> str:
-    """What tells this boot of the machine from all others (random(4))."""
-    descriptor = posix.open("/proc/sys/kernel/random/boot_id", posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        return posix.read(descriptor, 64).decode().strip()
-    finally:
-        posix.close(descriptor)
