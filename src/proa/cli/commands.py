@@ -44,6 +44,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "system": {
         "boot": "system.boot:BOOT",
         "check": "system.check",
+        "events": "system.events",
         "halt": "system.boot:HALT",
         "info": "system.info",
         "service": "system.service",
@@ -53,6 +54,7 @@ NOUNS: dict[str, dict[str, str]] = {
 SHORTCUTS: dict[str, tuple[str, str]] = {
     "attach": ("container", "attach"),
     "create": ("container", "create"),
+    "events": ("system", "events"),
     "exec": ("container", "exec"),
     "history": ("image", "history"),
     "images": ("image", "ls"),
@@ -94,7 +96,7 @@ ALIASES: dict[str, dict[str, str]] = {
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
-    "build builder buildx checkpoint commit compose config context cp diff events export login "
+    "build builder buildx checkpoint commit compose config context cp diff export login "
     "logout manifest network node plugin pull push search secret service stack stats swarm trust "
     "volume".split()
 )

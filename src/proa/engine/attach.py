@@ -59,8 +59,9 @@ class Detached(Exception):
 class Attachment:
     """Copies between `ends` and `stream` until the process has ended.
 
-    `channel` brings the exit code: `{"exited": code}`; with `remove` in it the monitor leaves the
-    removal of the container to `on_end`. `resize` names the operation that tells
+    `channel` brings the exit code: `{"exited": code}`; with `left` in it the monitor leaves to
+    `on_end`, which is given the message, what else is to be done. `on_detach` is called where the
+    user leaves. `resize` names the operation that tells
     the monitor the terminal's size. `redraw`: whoever is attached late sees what is there already.
     """
 
@@ -75,7 +76,8 @@ class Attachment:
         detach_keys: str = DETACH_KEYS,
         resize: str = "resize",
         redraw: bool = False,
-        on_end: Callable[[], None] | None = None,
+        on_end: Callable[[dict[str, Any]], None] | None = None,
+        on_detach: Callable[[], None] | None = None,
     ) -> None:
         self._ends = ends
         self._stream = stream
@@ -88,6 +90,7 @@ class Attachment:
         self._resize = resize
         self._redraw = redraw
         self._on_end = on_end
+        self._on_detach = on_detach
         self._received = b""
         self._waiting = bytearray()
         self._input_over = ends.stdin is None
@@ -196,9 +199,9 @@ class Attachment:
             self._result = message
             # the monitor may end now, and with it the channel, before we have read all output
             self._poll.unregister(self._channel.fileno())
-            if message.get("remove") and self._on_end is not None:
-                self._on_end()
-                self._channel.send({"op": "removed"})
+            if message.get("left") and self._on_end is not None:
+                self._on_end(message)
+                self._channel.send({"op": "done"})
             self._end_input()
             if message.get("error"):
                 self._output_over = True
@@ -265,6 +268,8 @@ class Attachment:
             if self._keys.startswith(self._typed + key):
                 self._typed += key
                 if self._typed == self._keys:
+                    if self._on_detach is not None:
+                        self._on_detach()
                     raise Detached
                 continue
             passed += self._typed

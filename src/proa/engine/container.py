@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posix
+import time
 
 from proa.engine import config as configs
 from proa.engine import process
@@ -27,7 +28,7 @@ from proa.monitor.lock import MonitorLocks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as StreamSocket  # noqa: N812
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from proa.engine.config import ContainerConfig
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from proa.engine.logs import LogEntry, Moment
     from proa.lean.channel import Channel
     from proa.store.containers import ContainerRow
+    from proa.store.events import Happening
 
 STOP_TIMEOUT = 10
 _LIVE = ("running", "paused", "restarting")
@@ -187,6 +189,7 @@ class Container:
             sig_proxy=sig_proxy,
             detach_keys=DETACH_KEYS if detach_keys is None else detach_keys,
             on_end=self._remove_handed_over,
+            on_detach=self._note_detach,
         )
 
     def attach(
@@ -257,7 +260,18 @@ class Container:
             redraw=True,
             sig_proxy=sig_proxy,
             detach_keys=DETACH_KEYS if detach_keys is None else detach_keys,
+            on_detach=self._note_detach,
         )
+
+    def note(self, happenings: Sequence[Happening]) -> None:
+        """Note what has happened to it and has changed nothing in the store, as events."""
+        try:
+            self._engine.store.containers.note(self.id, happenings)
+        except NoSpace:
+            pass  # what was asked for is done all the same
+
+    def _note_detach(self) -> None:
+        self.note((("detach", 0, {}),))
 
     def stop(self, timeout: int | None = None, signal: str | None = None) -> None:
         """Ask it to end, make it end after `timeout` seconds (below 0: never); wait for that.
@@ -285,6 +299,7 @@ class Container:
         self.stop(timeout, signal)
         self.reload()
         self.start()
+        self.note((("restart", 0, {}),))
 
     def kill(self, signal: str | int = "KILL") -> None:
         """Send it a signal. Raises Conflict where it does not run."""
@@ -388,7 +403,7 @@ class Container:
                     " container before removing or force remove"
                 )
             try:
-                self._request({"op": "stop", "signal": 9, "timeout": 0})
+                self._request({"op": "stop", "signal": 9, "timeout": 0, "noted": False})
             except (Unavailable, Conflict):
                 pass  # it has just ended
         self._remove_ended()
@@ -408,7 +423,7 @@ class Container:
         snapshots_of(store.root).remove(self.directory)
         store.containers.delete(self.id)
 
-    def _remove_handed_over(self) -> None:
+    def _remove_handed_over(self, message: Mapping[str, Any]) -> None:
         """Remove what its monitor has left to us, which has ended all else.
 
         Nothing marks that the removal has begun: with `--rm` it is what follows in any state.
@@ -417,7 +432,7 @@ class Container:
 
         store = self._engine.store
         snapshots_of(store.root).remove(self.directory)
-        store.containers.delete(self.id)
+        store.containers.delete(self.id, message["happenings"])
 
     def end_lost(self) -> None:
         """End what a monitor that was killed has left running; nothing where one lives."""
@@ -434,7 +449,9 @@ class Container:
         end(self._engine.store, self.id)
 
     def record_failure(self, error: ProaError) -> None:
-        """Note that it could not be started."""
+        """Note that it could not be started; once."""
+        if self._row.state.get("error") == str(error):
+            return
         code = {CommandNotFound: 127, CommandNotExecutable: 126}.get(type(error), 128)
         changes = {
             "status": "exited" if self._row.state.get("started_at") else "created",
@@ -443,7 +460,10 @@ class Container:
             "error": str(error),
             "owner": 0,
         }
-        self._engine.store.containers.set_state(self.id, {**self._row.state, **changes})
+        happenings: list[Happening] = [("die", time.time_ns(), {"exitCode": str(code)})]
+        state = {**self._row.state, **changes}
+        self._engine.store.containers.set_state(self.id, state, happenings)
+        self._row = replace(self._row, state=state)
 
     # -- looking into it
 
@@ -500,14 +520,16 @@ class Container:
         from proa.engine.top import processes
 
         self._require_running("list the processes of")
-        return processes(self._engine, self, arguments)
+        found = processes(self._engine, self, arguments)
+        self.note((("top", 0, {}),))
+        return found
 
     def execute(self, wanted: ExecConfig, ends: Ends) -> Attachment:
         """Start a further process in it, with `ends` attached; `run()` the result."""
         from proa.engine.execute import start
 
         self._require_unfrozen("exec")
-        return start(self._connect(), self._row, wanted, ends)
+        return start(self._connect(), self._row, wanted, ends, self.note)
 
     def execute_open(
         self, wanted: ExecConfig, *, stdout: bool, stderr: bool
@@ -518,7 +540,10 @@ class Container:
         self._require_unfrozen("exec")
         channel = self._connect()
         try:
-            return channel, open_stream(channel, self._row, wanted, stdout=stdout, stderr=stderr)
+            stream = open_stream(
+                channel, self._row, wanted, self.note, stdout=stdout, stderr=stderr
+            )
+            return channel, stream
         except BaseException:
             channel.close()
             raise
@@ -528,7 +553,7 @@ class Container:
         from proa.engine.execute import start_detached
 
         self._require_unfrozen("exec")
-        return start_detached(self._connect(), self._row, wanted)
+        return start_detached(self._connect(), self._row, wanted, self.note)
 
     def exec_run(self, command: str | list[str], **options: Any) -> ExecResult:
         """Run a command in it: exit code and output. `options`, all of docker-py's:

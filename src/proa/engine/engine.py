@@ -10,9 +10,10 @@ from proa.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
+    from proa.engine.events import EventStream, Moment
     from proa.engine.images import Images
     from proa.lean.channel import Channel
 
@@ -49,6 +50,30 @@ class Engine:
 
             self._images = open_images(self.store)
         return self._images
+
+    def events(
+        self,
+        since: Moment = None,
+        until: Moment = None,
+        filters: Mapping[str, str | Sequence[str]] | None = None,
+        decode: bool | None = None,
+    ) -> EventStream:
+        """What happens from now on, or from `since` to `until` (a datetime, or seconds since 1970).
+
+        Lines of JSON as in Docker's API, with `decode` objects instead. `filters`: as `proa
+        events --filter` has them, one value or several. It ends at `until`, or by `close()`.
+        Raises InvalidArgument.
+        """
+        from proa.engine.events import Events, EventStream, nanoseconds
+
+        several = {
+            name: [value] if isinstance(value, str) else list(value)
+            for name, value in (filters or {}).items()
+        }
+        found = Events(
+            self.store, since=nanoseconds(since), until=nanoseconds(until), filters=several
+        )
+        return EventStream(found, decode=bool(decode))
 
     def prepare_monitor(self) -> Channel:
         """A process that waits for a container to run; closing the channel ends it."""

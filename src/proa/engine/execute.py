@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import posix
+
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
 from proa.engine.process import PATH, merge_environment
-from proa.errors import InvalidArgument
+from proa.errors import InvalidArgument, Unavailable
 from proa.lean import json
 from proa.lean.channel import checked, stream_pair
 from proa.lean.record import record
@@ -12,12 +14,15 @@ from proa.lean.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as StreamSocket  # noqa: N812
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from proa.engine.container import Container
     from proa.lean.channel import Channel
     from proa.store.containers import ContainerRow
+    from proa.store.events import Happening
+
+    Note = Callable[[Sequence[Happening]], None]
 
 
 @record
@@ -48,14 +53,26 @@ class ExecResult:
         return iter((self.exit_code, self.output))
 
 
-def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -> Attachment:
+def start(
+    channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends, note: Note
+) -> Attachment:
     """Start the process with a client attached; `channel` leads to the container's monitor.
 
-    Raises CommandNotFound, CommandNotExecutable, NotFound for an unknown user.
+    `note` takes the events. Raises CommandNotFound, CommandNotExecutable, NotFound for an unknown
+    user.
     """
-    ours = open_stream(
-        channel, row, wanted, stdout=ends.stdout is not None, stderr=ends.stderr is not None
-    )
+    id = _new_id()
+
+    def record_end(answer: dict[str, Any]) -> None:
+        note((("exec_die", 0, {"execID": id, "exitCode": str(answer["exited"])}),))
+
+    message = {
+        **_message(row, wanted, id),
+        "stdout": ends.stdout is not None,
+        "stderr": ends.stderr is not None,
+        "records": True,
+    }
+    ours = _open(channel, message, note)
     return Attachment(
         ends,
         ours,
@@ -63,20 +80,32 @@ def start(channel: Channel, row: ContainerRow, wanted: ExecConfig, ends: Ends) -
         tty=wanted.tty,
         detach_keys=DETACH_KEYS if wanted.detach_keys is None else wanted.detach_keys,
         resize="exec-resize",
+        on_end=record_end,
+        on_detach=lambda: note((("exec_detach", 0, {"execID": id}),)),
     )
 
 
 def open_stream(
-    channel: Channel, row: ContainerRow, wanted: ExecConfig, *, stdout: bool, stderr: bool
+    channel: Channel,
+    row: ContainerRow,
+    wanted: ExecConfig,
+    note: Note,
+    *,
+    stdout: bool,
+    stderr: bool,
 ) -> StreamSocket:
     """Start the process; a byte stream to its standard streams. `channel` brings its end.
 
     Raises as `start` does.
     """
+    message = {**_message(row, wanted, _new_id()), "stdout": stdout, "stderr": stderr}
+    return _open(channel, message, note)
+
+
+def _open(channel: Channel, message: dict[str, Any], note: Note) -> StreamSocket:
     ours, theirs = stream_pair()
-    message = {**_message(row, wanted), "stdout": stdout, "stderr": stderr}
     try:
-        checked(channel.request(message, [theirs.fileno()]))
+        _request(channel, message, [theirs.fileno()], note)
     except BaseException:
         ours.close()
         raise
@@ -85,12 +114,30 @@ def open_stream(
     return ours
 
 
-def start_detached(channel: Channel, row: ContainerRow, wanted: ExecConfig) -> int:
+def start_detached(channel: Channel, row: ContainerRow, wanted: ExecConfig, note: Note) -> int:
     """Start the process and hang up; its pid on the host."""
     try:
-        return int(checked(channel.request(_message(row, wanted)))["started"])
+        return int(_request(channel, _message(row, wanted, _new_id()), [], note)["started"])
     finally:
         channel.close()
+
+
+def _request(
+    channel: Channel, message: dict[str, Any], descriptors: list[int], note: Note
+) -> dict[str, Any]:
+    channel.send(message, descriptors)
+    # noted while the monitor works; that the process is about to start is what they say
+    words = " ".join(message["process"]["args"])
+    more = {"execID": message["id"]}
+    note([(f"{action}: {words}", 0, more) for action in ("exec_create", "exec_start")])
+    received = channel.receive()
+    if received is None:
+        raise Unavailable("the container's monitor is gone; 'proa ps -a' shows what is left")
+    return checked(received[0])
+
+
+def _new_id() -> str:
+    return posix.urandom(32).hex()
 
 
 def run_captured(
@@ -123,7 +170,7 @@ def run_captured(
         container.execute_detached(wanted)
         return ExecResult(None, b"")
     if options.get("stream") or options.get("socket"):
-        return ExecResult(None, _open(container, wanted, options))
+        return ExecResult(None, _output(container, wanted, options))
     given = options.get("stdin")
     data = bytes(given) if isinstance(given, bytes | bytearray | memoryview) else b""
     out = bytearray() if options.get("stdout", True) else None
@@ -141,7 +188,7 @@ def run_captured(
     return ExecResult(code, bytes(out if out is not None else err or b""))
 
 
-def _open(container: Container, wanted: ExecConfig, options: dict[str, Any]) -> Any:
+def _output(container: Container, wanted: ExecConfig, options: dict[str, Any]) -> Any:
     """Start the process: its output in pieces, or a socket to its streams."""
     channel, stream = container.execute_open(
         wanted,
@@ -162,7 +209,7 @@ def _open(container: Container, wanted: ExecConfig, options: dict[str, Any]) -> 
     return output
 
 
-def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:
+def _message(row: ContainerRow, wanted: ExecConfig, id: str) -> dict[str, Any]:
     """The request: an OCI process that inherits the container's own where nothing else is said."""
     own = row.config["process"]
     environment = merge_environment(own["environment"], wanted.environment)
@@ -188,6 +235,7 @@ def _message(row: ContainerRow, wanted: ExecConfig) -> dict[str, Any]:
         raise InvalidArgument(f"the working directory '{process['cwd']}' must be an absolute path")
     return {
         "op": "exec",
+        "id": id,
         "process": process,
         "user": wanted.user or own["user"],
         "tty": wanted.tty,

@@ -55,4 +55,5 @@ def prune(engine: Engine, filters: Mapping[str, Sequence[str]]) -> dict[str, Any
             continue  # started, or removed by someone else, just now
         deleted.append(item.id)
         space += size
+    engine.store.events.add("container", "prune", "", {"reclaimed": str(space)})
     return {"ContainersDeleted": deleted or None, "SpaceReclaimed": space}

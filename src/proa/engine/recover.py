@@ -12,9 +12,11 @@ from proa.lean.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from proa.store.containers import ContainerRow
+    from proa.store.events import Happening
     from proa.store.store import Store
 
 _ID = 64
@@ -52,20 +54,22 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
         owned = bool(row.state.get("owner"))
         if not (started or (owned and row.config["request"].get("auto_remove"))):
             return _with_state(store, row, {"owner": 0}) if owned else row
+    exit_code = _OF_ANOTHER_BOOT if elsewhere else 137
+    death = (("die", 0, {"exitCode": str(exit_code)}),)
     if row.config["request"].get("auto_remove"):
-        return _remove(store, row)
+        return _remove(store, row, death if started or status not in ("created", "exited") else ())
     lost = {
         "status": "exited",
         "owner": 0,
         "pid": 0,
-        "exit_code": _OF_ANOTHER_BOOT if elsewhere else 137,
+        "exit_code": exit_code,
         "error": LOST_BY_BOOT if elsewhere else LOST,
         "interrupted": True,
         "finished_at": clock.now(),
     }
     if row.state.get("health"):
         lost["health"] = "unhealthy"
-    return _with_state(store, row, lost)
+    return _with_state(store, row, lost, death)
 
 
 def started(store: Store) -> frozenset[str]:
@@ -124,9 +128,14 @@ def _exists(store: Store, id: str) -> bool:
     return True
 
 
-def _with_state(store: Store, row: ContainerRow, changes: dict[str, Any]) -> ContainerRow:
+def _with_state(
+    store: Store,
+    row: ContainerRow,
+    changes: dict[str, Any],
+    happenings: Sequence[Happening] = (),
+) -> ContainerRow:
     state = {**row.state, **changes}
-    store.containers.set_state(row.id, state)
+    store.containers.set_state(row.id, state, happenings)
     return replace(row, state=state)
 
 
@@ -182,11 +191,11 @@ def _end_by_cgroup(id: str) -> None:
             return  # another command is at it, or it is not ours
 
 
-def _remove(store: Store, row: ContainerRow) -> ContainerRow:
+def _remove(store: Store, row: ContainerRow, happenings: Sequence[Happening] = ()) -> ContainerRow:
     from proa.engine.rootless import snapshots
 
     snapshots(store.root).remove(store.path("containers", row.id))
-    store.containers.delete(row.id)
+    store.containers.delete(row.id, happenings)
     return _gone(row)
 
 

@@ -47,6 +47,6 @@ def import_rootfs(
         }
         image = append_layer(empty_image(platform or Platform.host()), layer, history)
         image = with_defaults(image, defaults)
-        record = add(store, work.lease, image, () if target is None else (target,))
+        record = add(store, work.lease, image, () if target is None else (target,), event="import")
         work.done(leftovers=False)
     return record

@@ -47,11 +47,15 @@ def prune(
                     events += _remove(store, image)
     found = work.collected
     assert found is not None
+    store.events.add("image", "prune", "", {"reclaimed": str(found.size)})
     events += [{"Deleted": diff_id} for diff_id in found.layers]
     return {"ImagesDeleted": events or None, "SpaceReclaimed": found.size}
 
 
 def _remove(store: Store, image: ImageRecord) -> list[dict[str, str]]:
     store.images.delete(image.id)
+    for text in image.references:
+        store.images.note("untag", image.id, image.config, Reference.parse(text).familiar)
+    store.images.note("delete", image.id, image.config, str(image.id))
     untagged = [{"Untagged": Reference.parse(text).familiar} for text in image.references]
     return [*untagged, {"Deleted": str(image.id)}]

@@ -130,11 +130,16 @@ class _Removal:
         for text in self._store.images.resolve(self._image.id).references:
             self._untag(text)
         self._store.images.delete(self._image.id)
+        self._note("delete", str(self._image.id))
         self._events.append({"Deleted": str(self._image.id)})
 
     def _untag(self, reference: str) -> None:
         self._store.images.forget(reference)
+        self._note("untag", _familiar(reference))
         self._events.append({"Untagged": _familiar(reference)})
+
+    def _note(self, action: str, name: str) -> None:
+        self._store.images.note(action, self._image.id, self._image.config, name)
 
     def _conflict(self, how: str, why: str) -> Conflict:
         return Conflict(f"conflict: unable to delete {self._image.id.short} ({how}) - {why}")

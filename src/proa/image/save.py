@@ -165,6 +165,8 @@ def _take(
         # from now on they can be removed without harm to the archive
         for record, _ in chosen.values():
             lease.protect(BLOB, *record.content)
+            name = record.tags[0] if record.tags else str(record.id)
+            store.images.note("save", record.id, record.config, name)
     if not chosen:
         raise InvalidArgument("no image to save: name one at least")
     items = []

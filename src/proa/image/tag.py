@@ -21,6 +21,7 @@ def tag(store: Store, source: str, target: str) -> ImageRecord:
     with store.database.transaction(durable=True):
         image = store.images.resolve(source)
         store.images.refer(str(reference), image.id)
+        store.images.note("tag", image.id, image.config, reference.familiar)
     return store.images.resolve(image.id)
 
 

@@ -62,13 +62,16 @@ def add(
     references: Iterable[Reference] = (),
     *,
     progress: Callable[[Layer], None] = lambda _: None,
+    event: str = "load",
 ) -> ImageRecord:
     """Make `image` one of the store's, and let `references` mean it.
 
     `lease` keeps its parts until it is. `progress` is called after each layer, in any thread.
-    Raises CorruptData, HostileData, LimitExceeded, NoSpace.
+    `event` is what is said to have happened: load, import, pull. Raises CorruptData, HostileData,
+    LimitExceeded, NoSpace.
     """
-    return add_all(store, lease, [(image, tuple(references))], progress=progress)[0]
+    wanted = [(image, tuple(references))]
+    return add_all(store, lease, wanted, progress=progress, event=event)[0]
 
 
 def add_all(
@@ -78,6 +81,7 @@ def add_all(
     *,
     progress: Callable[[Layer], None] = lambda _: None,
     renamed: Callable[[str, Digest], None] = lambda _name, _id: None,
+    event: str = "load",
 ) -> list[ImageRecord]:
     """As `add`, for several images: all of them become visible in the same moment, or none.
 
@@ -94,6 +98,9 @@ def add_all(
             former += _record(store, image, manifest, references)
         # from the end of the transaction on, they may be removed
         records = [store.images.resolve(image.id) for image, _ in images]
+        for record, (_, references) in zip(records, images, strict=True):
+            name = references[0].familiar if references else str(record.id)
+            store.images.note(event, record.id, record.config, name)
     for name, id in former:
         renamed(name, id)
     return records

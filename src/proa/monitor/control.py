@@ -32,8 +32,11 @@ class Control:
         self._channels: dict[int, Channel] = {}
         self._waiting: dict[int, str] = {}
         self._execs: dict[int, Exec] = {}
+        self._unconfirmed: dict[int, dict[str, str]] = {}
+        """ends of execs that their clients are about to note as events"""
         self._operations: dict[str, Callable[[Channel, dict[str, Any], list[int]], Any]] = {
             "attach": self._attach,
+            "done": self._done,
             "exec": self._exec,
             "exec-resize": self._exec_resize,
             "halt": self._halt,
@@ -116,13 +119,17 @@ class Control:
         self._channels.pop(descriptor, None)
         self._waiting.pop(descriptor, None)
         self._execs.pop(descriptor, None)
+        unconfirmed = self._unconfirmed.pop(descriptor, None)
         channel.close()
+        if unconfirmed is not None:
+            self._monitor.note("exec_die", unconfirmed)
 
     # -- operations
 
     def _attach(self, _channel: Channel, message: dict[str, Any], descriptors: list[int]) -> Any:
         self._monitor.running()
         self._monitor.attach(descriptors[0], message)
+        self._monitor.note("attach")
         return {}
 
     def _wait(self, channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> None:
@@ -135,7 +142,11 @@ class Control:
     def _stop(self, channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> None:
         self._until_end(
             channel,
-            lambda: self._monitor.stop(int(message["signal"]), float(message["timeout"])),
+            lambda: self._monitor.stop(
+                int(message["signal"]),
+                float(message["timeout"]),
+                noted=bool(message.get("noted", True)),
+            ),
         )
 
     def _halt(self, channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> None:
@@ -161,7 +172,9 @@ class Control:
     def _resize(self, _channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> Any:
         streams = self._monitor.streams
         if streams is not None and streams.terminal >= 0:
-            set_terminal_size(streams.terminal, int(message["rows"]), int(message["columns"]))
+            rows, columns = int(message["rows"]), int(message["columns"])
+            set_terminal_size(streams.terminal, rows, columns)
+            self._monitor.note("resize", {"height": str(rows), "width": str(columns)})
         return {}
 
     def _restart_policy(
@@ -177,12 +190,23 @@ class Control:
         from proa.monitor.execs import Exec
 
         def over(exit_code: int) -> None:
-            self._execs.pop(channel.fileno(), None)
-            self._answer(channel, {"exited": exit_code})
+            descriptor = channel.fileno()
+            self._execs.pop(descriptor, None)
+            ended = {"execID": str(message.get("id", "")), "exitCode": str(exit_code)}
+            left = bool(message.get("records")) and descriptor in self._channels
+            if left:
+                # it has the database at hand; where it goes away without a word, it is our affair
+                self._unconfirmed[descriptor] = ended
+            else:
+                self._monitor.note("exec_die", ended)
+            self._answer(channel, {"exited": exit_code, "left": left})
 
         execution = Exec(self._monitor, message, descriptors[0] if descriptors else None, over)
         self._execs[channel.fileno()] = execution
         return {"started": execution.pid}
+
+    def _done(self, channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> None:
+        self._unconfirmed.pop(channel.fileno(), None)
 
     def _exec_resize(
         self, channel: Channel, message: dict[str, Any], _descriptors: list[int]

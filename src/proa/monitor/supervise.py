@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proa.monitor.job import Job
     from proa.monitor.log import JsonLog, NoLog
     from proa.monitor.loop import Timer
+    from proa.store.events import Happening
 
 LINGER = 600.0
 """Seconds that a monitor stays for a viewer who does not take the last output."""
@@ -36,6 +37,8 @@ _PATIENCE = 5.0
 """Seconds that whoever waits for the end has to remove the container."""
 _AGAIN = 1.0
 """Seconds until the database is told once more what it could not take."""
+_NEWS = 0.02
+"""Seconds that an event may wait for others, and for a change of the row to go along with."""
 _HASTE = 0.005
 """Seconds that a container may run before the database is told: who is attached from its first
 byte on waits for its end, and many are over by then."""
@@ -55,6 +58,8 @@ class Monitor:
         """someone asked for the container's end: it is not started again"""
         self._halted = False
         """because the machine goes down: when it is up again, it is"""
+        self._stopping = False
+        """… and not by a signal alone"""
         self._locks = MonitorLocks(job.root)
         self._control: Control | None = None
         self._log: JsonLog | NoLog | None = None
@@ -71,6 +76,9 @@ class Monitor:
         self._record_timer: Timer | None = None
         self._unrecorded: dict[str, Any] = {}
         """of the container's state, what the database has not been told yet"""
+        self._happenings: list[Happening] = []
+        """events that the database has not been told of yet"""
+        self._news_timer: Timer | None = None
         self._attached = False
         """whoever started the container waits for its end, and has the store at hand"""
         self._starter: Channel | None = None
@@ -90,6 +98,8 @@ class Monitor:
         """
         self._attached = viewer is not None and bool(attach.get("wait"))
         self._starter = starter
+        if viewer is not None:
+            self.note("attach", later=True)
         if not self._locks.acquire(self.job.row):
             raise Conflict(f"container {self.job.id[:12]} is running already")
         try:
@@ -157,8 +167,7 @@ class Monitor:
                     meanwhile=self._begun,
                     cache=f"{job.root}/cache",
                 )
-            # whoever is told of the start finds it in the database
-            self._recorder.finish()
+            self._started()
         finally:
             posix.close(rootfs)
             while self._sources:
@@ -218,11 +227,19 @@ class Monitor:
         if self.job.healthcheck is not None:
             running["health"] = "starting"
         self._state.update(running)
-        if not self._attached:
-            self._recorder.begin(running)
-            return
-
         self._unrecorded = running
+        if not self._attached:
+            self._recorder.prepare(running, [*self._happenings, ("start", time.time_ns(), {})])
+
+    def _started(self) -> None:
+        """The command is being executed."""
+        if self._attached:
+            self.note("start", later=True)
+            return
+        # whoever is told of the start finds it in the database
+        self._recorder.finish()
+        self._unrecorded = {}
+        self._happenings.clear()
 
     def _log_of(self) -> JsonLog | NoLog:
         assert self._log is not None
@@ -297,6 +314,13 @@ class Monitor:
         container.delete(force=True)
         self.container = None
         ran = time.monotonic() - self._began
+        if out_of_memory:
+            self.note("oom", later=True)
+        ended = {"exitCode": str(exit_code), "execDuration": str(int(ran))}
+        self.note("die", ended, later=True)
+        if self._stopping:
+            self._stopping = False
+            self.note("stop", later=True)
         again = restart.wanted(
             self.job.restart,
             self.job.restart_maximum,
@@ -329,8 +353,10 @@ class Monitor:
         try:
             self._start(None, {})
         except ProaError as error:
+            self._recorder.drop()
             if self.streams is not None:
                 self.streams.close()
+            self.note("die", {"exitCode": "128"}, later=True)
             self._finish(
                 {"pid": 0, "exit_code": 128, "error": str(error), "finished_at": clock.now()}
             )
@@ -350,13 +376,14 @@ class Monitor:
             if not self.job.auto_remove:
                 self._record(status="exited", **finished)
             elif not self._is_removed_by_starter({"exited": exit_code, "error": error}):
-                self._recorder.remove(self.directory)
+                self._recorder.remove(self.directory, self._happenings)
         except Unavailable:
             # a full disk, most likely: what the exit code was is not forgotten over that
             self._attached = False
             self._tell("all", exit_code, error)
             self.loop.after(_AGAIN, lambda: self._finish(finished))
             return
+        self._forget_news()
         self._leave()
         self._tell("all", exit_code, error)
         self._ended = True
@@ -367,10 +394,7 @@ class Monitor:
             self.container.kill(9)
             reap(self.container.pid)
             self.container.delete(force=True)
-        try:
-            self._recorder.finish()
-        except Unavailable:
-            pass  # what went wrong is being told already
+        self._recorder.drop()
         self._recorder.rest()
         if self.streams is not None:
             self.streams.close()
@@ -407,12 +431,12 @@ class Monitor:
         poll = select.poll()
         poll.register(starter.fileno(), select.POLLIN)
         try:
-            starter.send({**exited, "remove": True})
+            starter.send({**exited, "left": True, "happenings": self._happenings})
             while poll.poll(_PATIENCE * 1000):
                 received = starter.receive()
                 if received is None:
                     return False
-                if received[0].get("op") == "removed":
+                if received[0].get("op") == "done":
                     return True
         except (ProaError, OSError):
             pass
@@ -428,6 +452,7 @@ class Monitor:
             self.loop.step()
         self.loop.cancel(late)
         self._recorder.rest()
+        self._recorder.tidy()
 
     def _record_late(self, **changes: Any) -> None:
         """As `_record`; where the database cannot take it (a full disk), it is told again."""
@@ -445,7 +470,27 @@ class Monitor:
         changes = {**self._unrecorded, **changes}
         self._unrecorded = {}
         self._state.update(changes)
-        self._recorder.write(changes)
+        if changes or self._happenings:
+            self._recorder.write(changes, self._happenings)
+        self._forget_news()
+
+    def _forget_news(self) -> None:
+        """The database has been told of all that has happened."""
+        self.loop.cancel(self._news_timer)
+        self._news_timer = None
+        self._happenings.clear()
+
+    def note(
+        self, action: str, more: Mapping[str, str] | None = None, *, later: bool = False
+    ) -> None:
+        """Something has happened to the container that is an event.
+
+        `more`: its attributes, beside those of every event of the container. The database is told
+        with the next change of the row, and soon; `later`: the caller sees to that.
+        """
+        self._happenings.append((action, time.time_ns(), more or {}))
+        if not later and self._news_timer is None:
+            self._news_timer = self.loop.after(_NEWS, self._record_late)
 
     def _tell(self, event: str, exited: int, error: str = "") -> None:
         if self._control is not None:
@@ -477,15 +522,20 @@ class Monitor:
         if signal == 9:
             self._thaw()
         self.running().kill(signal)
+        self.note("kill", {"signal": str(signal)})
 
-    def stop(self, signal: int, timeout: float) -> None:
-        """Ask the container to end; after `timeout` seconds (below 0: never) make it."""
+    def stop(self, signal: int, timeout: float, *, noted: bool = True) -> None:
+        """Ask the container to end; after `timeout` seconds (below 0: never) make it.
+
+        `noted`: that is an event.
+        """
+        self._stopping = self._stopping or noted
         self._stop_by_user()
         self._stop(signal, timeout)
 
     def halt(self) -> None:
         """As `stop`, since the machine goes down: it is to run again afterwards."""
-        self.stopped = self._halted = True
+        self.stopped = self._halted = self._stopping = True
         self._stop(self.job.stop_signal, self.job.stop_timeout)
 
     def _stop_by_user(self) -> None:
@@ -499,6 +549,8 @@ class Monitor:
         if self._restart_timer is not None:
             self.loop.cancel(self._restart_timer)
             self._restart_timer = None
+            if self._stopping:
+                self.note("stop", later=True)
             self._finish({"pid": 0, "exit_code": int(self._state["exit_code"])})
             return
         self._end(signal, timeout)
@@ -508,6 +560,7 @@ class Monitor:
         container = self.running()
         if timeout != 0 or signal == 9:
             container.kill(signal)
+            self.note("kill", {"signal": str(signal)})
         if signal != 9 and timeout >= 0:
             self.loop.cancel(self._kill_timer)
             self._kill_timer = self.loop.after(timeout, self._kill_now)
@@ -519,6 +572,7 @@ class Monitor:
         self.running().pause()
         if self._health is not None:
             self._health.pause()
+        self.note("pause", later=True)
         self._record(status="paused")
 
     def resume(self) -> None:
@@ -532,12 +586,14 @@ class Monitor:
             self.running().resume()
             if self._health is not None:
                 self._health.resume()
+            self.note("unpause", later=True)
             self._record(status="running")
 
     def _kill_now(self) -> None:
         self._kill_timer = None
         if self.container is not None:
             self.container.kill(9)
+            self.note("kill", {"signal": "9"})
 
     def set_restart(self, policy: str, maximum: int) -> None:
         """Another restart policy from now on."""
@@ -549,6 +605,7 @@ class Monitor:
 
     def note_health(self, status: str) -> None:
         """The health check has found another state of the container."""
+        self.note(f"health_status: {status}", later=True)
         self._record_late(health=status)
         self._renew(status)
 

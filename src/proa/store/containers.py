@@ -9,14 +9,18 @@ from proa.lean.json import dumps, loads
 from proa.lean.record import record
 from proa.oci.digest import Digest, is_hex
 from proa.store.database import Constraint
+from proa.store.events import Events
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from proa.store.database import Database, Row
+    from proa.store.events import Happening
 
+USE_STEP = 60_000_000_000
+"""Nanoseconds within which further uses of an image are not noted: that would be a write each."""
 _SELECT = "SELECT row, id, name, image, layers, created, config, state FROM containers "
 
 
@@ -41,10 +45,14 @@ class ContainerRow:
 
 
 class Containers:
-    """The containers of a store."""
+    """The containers of a store.
+
+    What changes a row notes the event in the same transaction.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.events = Events(database)
 
     def insert(self, container: ContainerRow) -> int:
         """Add a container; its row number.
@@ -52,21 +60,28 @@ class Containers:
         The same statement checks that the image is there, and from then on the container keeps
         the image's layers from being collected. Raises AlreadyExists, ImageNotFound.
         """
+        now = time.time_ns()
         try:
-            return self._database.insert(
-                "INSERT INTO containers (id, name, image, layers, created, config, state) VALUES"
-                " (?1, ?2, ?3, CASE ?3 WHEN '' THEN ?4"
-                " ELSE (SELECT layers FROM images WHERE id = ?3) END, ?5, ?6, ?7)",
-                (
-                    container.id,
-                    container.name,
-                    container.image,
-                    dumps(list(container.layers)),
-                    container.created or time.time_ns(),
-                    dumps(container.config),
-                    dumps(container.state),
-                ),
-            )
+            with self._database.transaction():
+                row = self._database.insert(
+                    "INSERT INTO containers (id, name, image, layers, created, config, state)"
+                    " VALUES (?1, ?2, ?3, CASE ?3 WHEN '' THEN ?4"
+                    " ELSE (SELECT layers FROM images WHERE id = ?3) END, ?5, ?6, ?7)",
+                    (
+                        container.id,
+                        container.name,
+                        container.image,
+                        dumps(list(container.layers)),
+                        container.created or now,
+                        dumps(container.config),
+                        dumps(container.state),
+                    ),
+                )
+                self._note_use(container.image, now)
+                self.events.add_of_container(
+                    container.id, container.name, container.config, (("create", now, {}),)
+                )
+            return row
         except Constraint as error:
             if "containers.layers" in error.rule:
                 raise ImageNotFound(
@@ -105,24 +120,62 @@ class Containers:
         """All containers, the newest first."""
         return [_container(row) for row in self._database.all(_SELECT + "ORDER BY row DESC")]
 
-    def set_state(self, id: str, state: Mapping[str, Any]) -> None:
-        """Replace the container's state. Raises ContainerNotFound."""
-        self._change(id, "UPDATE containers SET state = ?2 WHERE id = ?1", dumps(state))
+    def set_state(
+        self, id: str, state: Mapping[str, Any], happenings: Sequence[Happening] = ()
+    ) -> None:
+        """Replace the container's state; what `happenings` led to it. Raises ContainerNotFound."""
+        statement = "UPDATE containers SET state = ?2 WHERE id = ?1"
+        if not happenings:
+            self._change(id, statement, dumps(state))
+            return
+        with self._database.transaction():
+            self._change(id, statement, dumps(state))
+            self.note(id, happenings)
 
     def set_config(self, id: str, config: Mapping[str, Any]) -> None:
         """Replace the container's configuration. Raises ContainerNotFound."""
-        self._change(id, "UPDATE containers SET config = ?2 WHERE id = ?1", dumps(config))
+        with self._database.transaction():
+            self._change(id, "UPDATE containers SET config = ?2 WHERE id = ?1", dumps(config))
+            self.note(id, (("update", 0, {}),))
 
     def rename(self, id: str, name: str) -> None:
         """Give the container another name. Raises AlreadyExists, ContainerNotFound."""
+        former = self._database.one("SELECT name FROM containers WHERE id = ?1", (id,))
         try:
-            self._change(id, "UPDATE containers SET name = ?2 WHERE id = ?1", name)
+            with self._database.transaction():
+                self._change(id, "UPDATE containers SET name = ?2 WHERE id = ?1", name)
+                self.note(id, (("rename", 0, {"oldName": former[0] if former else ""}),))
         except Constraint:
             raise self._taken(name, id) from None
 
-    def delete(self, id: str) -> bool:
-        """Remove the row; whether there was one."""
-        return self._database.run("DELETE FROM containers WHERE id = ?1", (id,)) > 0
+    def delete(self, id: str, happenings: Sequence[Happening] = ()) -> bool:
+        """Remove the row; whether there was one. `happenings`: what came before, and is not known
+        yet.
+        """
+        with self._database.transaction():
+            self.note(id, (*happenings, ("destroy", 0, {})))
+            return self._database.run("DELETE FROM containers WHERE id = ?1", (id,)) > 0
+
+    def note(self, id: str, happenings: Sequence[Happening]) -> None:
+        """Note events of the container; none where it has been removed."""
+        with self._database.transaction():
+            row = self._database.one(
+                "SELECT name, config, image FROM containers WHERE id = ?1", (id,)
+            )
+            if row is None:
+                return
+            self.events.add_of_container(id, row[0], loads(row[1]), happenings)
+            for action, moment, _ in happenings:
+                if action == "start":
+                    self._note_use(row[2], moment)
+
+    def _note_use(self, image: str, moment: int) -> None:
+        if image:
+            self._database.run(
+                "INSERT INTO image_uses (image, used) VALUES (?1, ?2)"
+                " ON CONFLICT DO UPDATE SET used = ?2 WHERE used < ?3",
+                (image, moment, moment - USE_STEP),
+            )
 
     def _change(self, id: str, statement: str, value: str) -> None:
         if not self._database.run(statement, (id, value)):

@@ -107,23 +107,46 @@ class Database:
         """
         return Transaction(self, durable)
 
-    def checkpoint_if_large(self) -> bool:
-        """Bring a log that has grown into the database file; whether there was need.
+    def has_large_log(self) -> bool:
+        """Whether it is time for a `checkpoint`."""
+        try:
+            return posix.stat(self.path + "-wal").st_size >= CHECKPOINT_BYTES
+        except FileNotFoundError:
+            return False
+
+    def checkpoint(self) -> None:
+        """Bring the log into the database file.
 
         Ordinary commits never do this, since it waits for the disk.
         """
-        try:
-            if posix.stat(self.path + "-wal").st_size < CHECKPOINT_BYTES:
-                return False
-        except FileNotFoundError:
-            return False
         connection = self._connection()
         try:
             # busy readers are no error: another one will do the rest
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         except connection.Error as error:
             raise self._explain(error) from error
-        return True
+
+    def is_being_written(self) -> bool:
+        """Whether another process or thread is in a transaction that writes, at this moment."""
+        connection = self._connection()
+        if self._mine.depth:
+            return False
+        try:
+            connection.execute("PRAGMA busy_timeout=0")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000:.0f}")
+            connection.execute("ROLLBACK")
+        except connection.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (_BUSY, _LOCKED):
+                return True
+            raise self._explain(error) from error
+        return False
+
+    def open(self) -> None:
+        """Open this thread's connection now, rather than when it is first used."""
+        self._connection()
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""

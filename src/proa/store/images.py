@@ -132,6 +132,16 @@ class Images:
         self._database.run("DELETE FROM image_references WHERE image = ?1", (image,))
         return self._database.run("DELETE FROM images WHERE id = ?1", (image,)) > 0
 
+    def note(self, action: str, image: Digest, config: Mapping[str, Any], name: str) -> None:
+        """Note an event of the image; `name`: the one it is about, as people write it.
+
+        For use within the transaction of the change.
+        """
+        from proa.store.events import Events
+
+        labels = (config.get("config") or {}).get("Labels") or {}
+        Events(self._database).add("image", action, image, {**labels, "name": name})
+
     def of_repository(self, repository: str) -> dict[str, Digest]:
         """What the references `repository:tag` mean; `repository` is fully qualified."""
         rows = self._database.all(

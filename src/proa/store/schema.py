@@ -64,6 +64,22 @@ STEPS: tuple[tuple[str, ...], ...] = (
             digest TEXT NOT NULL,
             PRIMARY KEY (lease, kind, digest)
         ) WITHOUT ROWID""",
+        # number: in the order of commits; the newest row is never removed, so none is given twice.
+        # time: nanoseconds since 1970. object: its id. attributes: a JSON object of texts.
+        """CREATE TABLE events (
+            number INTEGER PRIMARY KEY NOT NULL,
+            time INTEGER NOT NULL,
+            type TEXT NOT NULL,
+            action TEXT NOT NULL,
+            object TEXT NOT NULL,
+            attributes TEXT NOT NULL
+        )""",
+        # when a container of an image was last made or started, to the minute: nanoseconds since
+        # 1970. Apart from the images, whose rows are long.
+        """CREATE TABLE image_uses (
+            image TEXT PRIMARY KEY NOT NULL,
+            used INTEGER NOT NULL
+        ) WITHOUT ROWID""",
     ),
 )
 

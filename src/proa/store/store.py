@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from proa.store.blobs import Blobs
+    from proa.store.events import Events
     from proa.store.images import Images
     from proa.store.layers import Layers
     from proa.store.leases import Leases
@@ -79,6 +80,11 @@ class Store:
 
             self._blobs = Blobs(self.path("blobs"), self.path("ingest"))
         return self._blobs
+
+    @property
+    def events(self) -> Events:
+        """What happened, and the way to say so."""
+        return self.containers.events
 
     @property
     def leases(self) -> Leases:
