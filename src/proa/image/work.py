@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proa.errors import NoSpace
 from proa.store.collect import collect, collect_abandoned
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Work:
         self._marker = store.leases.take(purpose)
         self._lease = store.leases.take(purpose)
         self._leftovers = True
+        self._done = False
         self.collected: Collected | None = None
         """what was collected; only after the end"""
 
@@ -43,6 +45,7 @@ class Work:
     def done(self, *, leftovers: bool) -> None:
         """It was done well; `leftovers`: and something may be left that nothing refers to."""
         self._leftovers = leftovers
+        self._done = True
 
     def __enter__(self) -> Self:
         collect_abandoned(self._store)
@@ -63,6 +66,14 @@ class Work:
         try:
             self._lease.__exit__(kind, value, traceback)
             if self._leftovers:
-                self.collected = collect(self._store)
+                self._collect()
         finally:
             self._marker.__exit__(kind, value, traceback)
+
+    def _collect(self) -> None:
+        try:
+            self.collected = collect(self._store)
+        except NoSpace:
+            # what was done well is not called a failure for what is left over
+            if not self._done:
+                raise

@@ -107,7 +107,9 @@ def _work(root: str, work: Callable[[Store], None], order: int, answer: int) -> 
     try:
         from proa.store.store import Store
 
-        store = Store.open(root)
+        store = Store(root)
+        if not posix.access(store.database.path, posix.F_OK):
+            posix._exit(0)  # someone has removed the engine: nobody is to be told
         try:
             store.database.open()
             if not posix.read(order, 1):

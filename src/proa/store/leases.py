@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 
+from proa.errors import NoSpace
 from proa.store.lock import FileLock, is_held
 
 TYPE_CHECKING = False
@@ -102,5 +103,7 @@ class Lease:
     ) -> None:
         try:
             self._database.run("DELETE FROM leases WHERE token = ?1", (self._token,))
+        except NoSpace:
+            pass  # what was worked on is done, or not; the next one takes this for a dead owner's
         finally:
             self._lock.release()
