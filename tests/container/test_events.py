@@ -111,6 +111,25 @@ def test_restarts_by_the_policy(alpine: Command) -> None:
     assert actions(alpine) == ["create", "start", "die", "start", "die"]
 
 
+def test_health(alpine: Command) -> None:
+    check = ("--health-cmd", "test -e /well", "--health-interval", "50ms", "--health-retries", "1")
+    alpine(
+        "run",
+        "-d",
+        "--name",
+        "box",
+        *check,
+        "alpine",
+        "sh",
+        "-c",
+        "sleep 0.5; touch /well; sleep 9",
+    )
+    wanted = ["health_status: unhealthy", "health_status: healthy"]
+    deadline = time.monotonic() + 10
+    while actions(alpine, "-f", "event=health_status") != wanted:
+        assert time.monotonic() < deadline, actions(alpine)
+
+
 def test_a_killed_monitor(alpine: Command) -> None:
     alpine("run", "-d", "--name", "box", "alpine", "sleep", "100")
     pid = int(alpine.output("inspect", "-f", "{{.State.Pid}}", "box"))

@@ -397,7 +397,7 @@ class Container:
         """
         del v
         if self.status in _LIVE:
-            if not force:
+            if not force and self._runs():
                 raise Conflict(
                     f'cannot remove container "/{self.name}": container is {self.status}: stop the'
                     " container before removing or force remove"
@@ -635,6 +635,13 @@ class Container:
         self._require_running(f"{deed} in")
         if self.status == "paused":
             raise Conflict(f"container {self.name} is paused, unpause the container before {deed}")
+
+    def _runs(self) -> bool:
+        """Whether its monitor says so too: on a full disk the row may not know of its end yet."""
+        try:
+            return bool(self._request({"op": "running"})["running"])
+        except (Unavailable, Conflict):
+            return False
 
     def _connect(self) -> Channel:
         locks = MonitorLocks(self._engine.root)

@@ -45,6 +45,7 @@ class Control:
             "resize": self._resize,
             "restart-policy": self._restart_policy,
             "resume": self._resume,
+            "running": self._running,
             "stop": self._stop,
             "update": self._update,
             "wait": self._wait,
@@ -134,6 +135,9 @@ class Control:
 
     def _wait(self, channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> None:
         self.wait(channel, str(message.get("condition", "not-running")))
+
+    def _running(self, _channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> Any:
+        return {"running": self._monitor.lives}
 
     def _kill(self, _channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> Any:
         self._monitor.kill(int(message["signal"]))

@@ -505,6 +505,11 @@ class Monitor:
         stdin = bool(how.get("stdin")) and self.job.open_stdin
         self.streams.attach(stream, streams=names, stdin=stdin, stdin_once=self.job.stdin_once)
 
+    @property
+    def lives(self) -> bool:
+        """Whether the container runs, or is about to be started again."""
+        return self.container is not None or self._restart_timer is not None
+
     def running(self) -> Container:
         """The container, if it runs. Raises Conflict."""
         if self.container is None:
