@@ -16,7 +16,7 @@ C_MODULES = frozenset(
     (
         *("_ctypes", "_functools", "_json", "_posixsubprocess", "_signal", "_socket", "_sqlite3"),
         *("_struct", "_thread", "_weakref", "fcntl", "marshal", "posix", "select", "sys", "time"),
-        *("termios", "errno", "builtins", "_blake2", "math"),
+        *("termios", "errno", "builtins", "_blake2", "math", "gc"),
     )
 )
 SMALL = frozenset(("__future__", "struct"))

@@ -52,6 +52,9 @@ def make_package(directory: Path, name: str) -> None:
     for parent in (module.parent, *list(module.parent.parents)[:-1]):
         (directory / parent / "__init__.py").touch()
     (directory / module).write_text(PROBE)
+    (directory / "proa" / "lean").mkdir()
+    for part in ("__init__.py", "bundle.py"):
+        shutil.copy(Path(REPOSITORY, "src", "proa", "lean", part), directory / "proa" / "lean")
     dotted = str(module.with_suffix("")).replace("/", ".")
     (directory / ORDINARY[name]).write_text(f"from {dotted} import main\nmain()\n")
 

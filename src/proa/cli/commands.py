@@ -111,6 +111,16 @@ STARTING = frozenset(
 )
 """The modules whose commands start a container, as soon as all goes well."""
 
+HOT = frozenset(
+    (
+        NOUNS["container"]["exec"],
+        NOUNS["container"]["ls"],
+        NOUNS["container"]["run"],
+        NOUNS["container"]["start"],
+    )
+)
+"""The modules whose commands have bundles (see lean.bundle)."""
+
 INSIDE = frozenset(
     (
         NOUNS["image"]["bootstrap"],

@@ -6,9 +6,10 @@ import posix
 import sys
 
 from proa.cli.command import Session
-from proa.cli.commands import ALIASES, ALONE, INSIDE, LATER, NOUNS, SHORTCUTS, STARTING
+from proa.cli.commands import ALIASES, ALONE, HOT, INSIDE, LATER, NOUNS, SHORTCUTS, STARTING
 from proa.cli.flags import HelpWanted, UsageError, parse
 from proa.errors import ProaError
+from proa.lean import bundle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _FULL = (28, 122)
 
 def main() -> NoReturn:
     """Run what `sys.argv` asks for, and end the process with its exit code."""
+    bundle.end()
     _open_standard()
     try:
         code = run(sys.argv[1:])
@@ -45,6 +47,8 @@ def main() -> NoReturn:
         code = _end_as_broken_pipe()
     except KeyboardInterrupt:
         code = _INTERRUPTED
+    if code == 0:
+        bundle.save()
     # Whoever wrote through Python's own files (a traceback, a library) has not flushed them.
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -144,7 +148,11 @@ def _find(session: Session, arguments: Sequence[str]) -> tuple[Command | None, S
     if module in INSIDE:
         session.enter_user_namespace()
     if module in STARTING:
+        bundle.load("starting")
         session.expect_start()
+        bundle.end()
+    if module in HOT:
+        bundle.load(module)
     return load(module), arguments[position:]
 
 

@@ -45,11 +45,13 @@ _NOT_FORWARDED = frozenset(
 
 @record
 class Ends:
-    """The client's own descriptors. `stdin` None: nothing is sent."""
+    """The client's own ends of the streams, descriptors or memory. None: not connected."""
 
-    stdin: int | None
-    stdout: int | None
-    stderr: int | None
+    stdin: int | bytes | None
+    """bytes: they are sent, and then the end"""
+    stdout: int | bytearray | None
+    """bytearray: output is added to it; one may serve both"""
+    stderr: int | bytearray | None
 
 
 class Detached(Exception):
@@ -92,16 +94,18 @@ class Attachment:
         self._on_end = on_end
         self._on_detach = on_detach
         self._received = b""
-        self._waiting = bytearray()
-        self._input_over = ends.stdin is None
+        given = ends.stdin
+        self._stdin = given if isinstance(given, int) else -1
+        self._waiting = bytearray(given if isinstance(given, bytes) else b"")
+        self._input_over = self._stdin < 0
         self._output_over = False
         self._result: dict[str, Any] | None = None
         self._poll = select.poll()
 
     def run(self) -> int:
         """Copy to the end; the exit code. Raises Detached, and what the monitor reports."""
-        terminal = self._ends.stdin
-        if terminal is None or not self._tty or not posix.isatty(terminal):
+        terminal = self._stdin
+        if terminal < 0 or not self._tty or not posix.isatty(terminal):
             return self._run_with_signals()
         saved = termios.tcgetattr(terminal)
         termios.tcsetattr(terminal, termios.TCSANOW, _raw(saved))
@@ -146,9 +150,11 @@ class Attachment:
         }
         self._poll.register(stream, select.POLLIN)
         self._poll.register(channel, select.POLLIN)
-        if self._ends.stdin is not None:
-            actions[self._ends.stdin] = self._input_ready
-            self._poll.register(self._ends.stdin, select.POLLIN)
+        if self._stdin >= 0:
+            actions[self._stdin] = self._input_ready
+            self._poll.register(self._stdin, select.POLLIN)
+        elif self._ends.stdin is not None:
+            self._send_input()
         if signals >= 0:
             actions[signals] = lambda _events: self._forward(signals)
             self._poll.register(signals, select.POLLIN)
@@ -207,9 +213,8 @@ class Attachment:
                 self._output_over = True
 
     def _input_ready(self, _events: int) -> None:
-        assert self._ends.stdin is not None
         try:
-            data = posix.read(self._ends.stdin, _CHUNK)
+            data = posix.read(self._stdin, _CHUNK)
         except BlockingIOError:
             return
         except OSError:
@@ -230,7 +235,7 @@ class Attachment:
         except BlockingIOError:
             self._poll.modify(stream, select.POLLIN | select.POLLOUT)
             if len(self._waiting) > _MOST_WAITING and not self._input_over:
-                self._poll.modify(self._stdin(), 0)
+                self._poll.modify(self._stdin, 0)
             return
         except OSError:
             self._waiting.clear()  # the container takes no more
@@ -238,19 +243,15 @@ class Attachment:
             return
         self._poll.modify(stream, select.POLLIN)
         if not self._input_over:
-            self._poll.modify(self._stdin(), select.POLLIN)
+            self._poll.modify(self._stdin, select.POLLIN)
         elif not self._waiting:
             self._shut_down()
-
-    def _stdin(self) -> int:
-        assert self._ends.stdin is not None
-        return self._ends.stdin
 
     def _end_input(self) -> None:
         if self._input_over:
             return
         self._input_over = True
-        self._poll.unregister(self._stdin())
+        self._poll.unregister(self._stdin)
         if not self._waiting:
             self._shut_down()
 
@@ -289,7 +290,7 @@ class Attachment:
 
     def _send_size(self) -> None:
         for descriptor in (self._ends.stdin, self._ends.stdout):
-            if descriptor is not None and posix.isatty(descriptor):
+            if isinstance(descriptor, int) and posix.isatty(descriptor):
                 rows, columns = terminal_size(descriptor)
                 if self._redraw:
                     # the size may be what it was: a program draws anew only where it changes
@@ -361,12 +362,15 @@ def _take_note(_number: int, _frame: object) -> None:
     """The wakeup descriptor has it."""
 
 
-def _write(descriptor: int | None, data: bytes) -> None:
-    if descriptor is None:
+def _write(target: int | bytearray | None, data: bytes) -> None:
+    if target is None:
+        return
+    if isinstance(target, bytearray):
+        target += data
         return
     view = memoryview(data)
     while view:
         try:
-            view = view[posix.write(descriptor, view) :]
+            view = view[posix.write(target, view) :]
         except BlockingIOError:
-            select.select((), (descriptor,), ())
+            select.select((), (target,), ())

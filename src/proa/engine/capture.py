@@ -10,9 +10,8 @@ from proa.errors import ContainerFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from proa.engine.attach import Attachment
     from proa.engine.containers import Containers
     from proa.engine.options import Wanted
 
@@ -26,7 +25,7 @@ def run_captured(containers: Containers, wanted: Wanted) -> bytes:
     out = bytearray() if wanted.stdout else None
     # kept even where nobody asked for it: what a failed command said is a part of the error
     err = out if wanted.stderr and out is not None else bytearray()
-    code = collect(lambda ends: containers.begin_attached(config, ends), out, err)
+    code = containers.begin_attached(config, Ends(None, out, err)).run()
     output = bytes(out if out is not None else err if wanted.stderr else b"")
     if code:
         command = " ".join(config.command or ())
@@ -92,67 +91,3 @@ def _pieces(
             exit_code=codes[0],
             output=b"",
         )
-
-
-def collect(
-    begin: Callable[[Ends], Attachment],
-    stdout: bytearray | None,
-    stderr: bytearray | None,
-    stdin: bytes | None = None,
-) -> int:
-    """Begin an attachment whose output is added to `stdout` and `stderr`; the exit code.
-
-    Both may be one: then what is written is in the order in which it was. None: not wanted.
-    `stdin`: what it is given as input.
-    """
-    source = -1 if stdin is None else _source(stdin)
-    writers: list[int] = [] if stdin is None else [source]
-    threads: list[threading.Thread] = []
-    ends: dict[int, int] = {}
-    for target in (stdout, stderr):
-        if target is None or id(target) in ends:
-            continue
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        writers.append(writer)
-        ends[id(target)] = writer
-        threads.append(threading.Thread(target=_drain, args=(reader, target), daemon=True))
-        threads[-1].start()
-    try:
-        return begin(
-            Ends(
-                None if stdin is None else source,
-                ends[id(stdout)] if stdout is not None else None,
-                ends[id(stderr)] if stderr is not None else None,
-            )
-        ).run()
-    finally:
-        for writer in writers:
-            os.close(writer)
-        for thread in threads:
-            thread.join()
-
-
-def _source(data: bytes) -> int:
-    """A descriptor from which `data` can be read, and then its end."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    threading.Thread(target=_fill, args=(writer, data), daemon=True).start()
-    return reader
-
-
-def _fill(writer: int, data: bytes) -> None:
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(writer, view) :]
-    except BrokenPipeError:
-        return  # nobody reads it any more
-    finally:
-        os.close(writer)
-
-
-def _drain(reader: int, target: bytearray) -> None:
-    try:
-        while chunk := os.read(reader, 1 << 16):
-            target += chunk
-    finally:
-        os.close(reader)

@@ -146,7 +146,7 @@ def run_captured(
     """The library's `exec_run`."""
     import shlex
 
-    from proa.engine.capture import collect
+    from proa.engine.attach import Ends
     from proa.engine.options import environment
 
     known = (
@@ -180,9 +180,7 @@ def run_captured(
         if options.get("stderr", True)
         else None
     )
-    code = collect(
-        lambda ends: container.execute(wanted, ends), out, err, data if wanted.stdin else None
-    )
+    code = container.execute(wanted, Ends(data if wanted.stdin else None, out, err)).run()
     if demux:
         return ExecResult(code, tuple(bytes(part) if part else None for part in (out, err)))
     return ExecResult(code, bytes(out if out is not None else err or b""))

@@ -32,28 +32,45 @@ def prepare() -> Channel:
 class Spawner:
     """Forks monitors from one process that has all its imports behind it.
 
-    For programs that start several containers; one at a time talks to it.
+    For programs that start several containers; one at a time talks to it. The next monitor is
+    always asked for already: it is made while the caller is busy with the one before.
     """
 
     def __init__(self) -> None:
         self._channel = prepare()
+        self._next = self._request()
 
     def prepare(self) -> Channel:
         """As the function of this name."""
+        channel = self._next
+        try:
+            self._next = self._request()
+        except Unavailable:
+            # it was killed; the monitor that it made before lives, most likely
+            self._channel.close()
+            self._channel = prepare()
+            self._next = self._request()
+        if channel.wait(0):
+            # nothing is said before there is a job: it is gone
+            channel.close()
+            channel, self._next = self._next, self._request()
+        return channel
+
+    def close(self) -> None:
+        """Let the process end; the monitors that have a container stay."""
+        self._channel.close()
+        self._next.close()
+
+    def _request(self) -> Channel:
         ours, theirs = pair()
         try:
             self._channel.send({"op": "fork"}, [theirs.fileno()])
         except Unavailable:
-            self._channel.close()
-            self._channel = prepare()
-            self._channel.send({"op": "fork"}, [theirs.fileno()])
+            ours.close()
+            raise
         finally:
             theirs.close()
         return ours
-
-    def close(self) -> None:
-        """Let the process end; the monitors stay."""
-        self._channel.close()
 
 
 def start(

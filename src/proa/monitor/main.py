@@ -7,6 +7,7 @@ so that a program which starts many containers does not start many interpreters.
 from __future__ import annotations
 
 import _signal
+import gc
 import posix
 import sys
 
@@ -30,6 +31,7 @@ def main() -> None:
     _ignore_terminal()
     posix.chdir("/")
     posix.umask(0o022)
+    gc.freeze()  # what is loaded stays: it is never looked through for garbage
     try:
         serve(channel, _namespace(channel))
     except BaseException as error:

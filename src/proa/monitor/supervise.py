@@ -7,7 +7,7 @@ import select
 import time
 
 from proa.errors import Conflict, CorruptData, ProaError, Unavailable
-from proa.lean import clock, json
+from proa.lean import bundle, clock, json
 from proa.monitor import restart
 from proa.monitor.lock import MonitorLocks
 from proa.monitor.log import open_log
@@ -130,6 +130,7 @@ class Monitor:
             self._control.wait(starter, attach["wait"])
         container = self.running()
         starter.send({"started": container.pid, "warnings": [*self._warnings, *container.warnings]})
+        bundle.save()
         if self._unrecorded:
             self._record_timer = self.loop.after(_HASTE, self._record_late)
         while not self._ended:

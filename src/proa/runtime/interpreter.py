@@ -55,6 +55,8 @@ _BOOTSTRAP = (
     "import proa\n"
     "sys.path=p+a[2:3]+[q for q in a[3].split(':') if q]\n"
     "sys.argv=a[4:]\n"
+    "from proa.lean.bundle import load\n"
+    "load(a[4])\n"
     "__import__(a[4],fromlist=('main',)).main()\n"
 )
 """What the new interpreter does first. Its arguments: the descriptors from 3 on that it keeps,
@@ -181,7 +183,8 @@ def _directory() -> str:
 
 
 def _executable() -> str:
-    path = sys.executable
+    # the one that a virtual environment is made of: it starts without looking for that
+    path: str = getattr(sys, "_base_executable", "") or sys.executable
     if not path:
         raise Unavailable(
             "the Python interpreter does not know its own path; set sys.executable to it"

@@ -135,12 +135,12 @@ def write_to_program_of(module: str) -> str:
 
 @pytest.fixture
 def own_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make sys.executable a copy that nobody else executes, which would be a defence too."""
+    """Make the interpreter a copy that nobody else executes, which would be a defence too."""
     base = Path(sys.executable).resolve()
     (tmp_path / "bin").mkdir()
     shutil.copy(base, tmp_path / "bin" / "python")
     (tmp_path / "pyvenv.cfg").write_text(f"home = {base.parent}\n")
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setattr(sys, "_base_executable", str(tmp_path / "bin" / "python"))
 
 
 @pytest.mark.root
@@ -172,7 +172,7 @@ def test_no_descriptor_stays_behind(report_module: str) -> None:
 
 
 def test_an_interpreter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    monkeypatch.setattr(sys, "_base_executable", "/nonexistent/python")
     with pytest.raises(KernelError, match="/nonexistent/python"):
         interpreter.spawn("proa_report")
 

@@ -6,6 +6,7 @@ import posix
 import sys
 
 from proa.errors import InvalidArgument, ProaError
+from proa.lean import bundle
 from proa.runtime.cli.arguments import parse
 from proa.runtime.cli.session import GLOBAL_FLAGS, Session, session_of, write
 
@@ -64,7 +65,10 @@ The options of the commands are those of runc.
 
 def main() -> NoReturn:
     """Do what `sys.argv` asks for, and end the process."""
-    posix._exit(_main(sys.argv[1:]) & 0xFF)
+    code = _main(sys.argv[1:])
+    if code == 0:
+        bundle.save()
+    posix._exit(code & 0xFF)
 
 
 def _main(arguments: Sequence[str]) -> int:
