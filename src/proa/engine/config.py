@@ -185,7 +185,7 @@ class ContainerConfig:
     sysctls: Mapping[str, str] | None = None
     # log
     log_driver: str = "json-file"
-    """json-file, none"""
+    """json-file, local, journald, syslog, none"""
     log_options: Mapping[str, str] | None = None
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from proa.engine.execute import ExecConfig, ExecResult
     from proa.engine.images import Image
     from proa.engine.logs import LogEntry, Moment
+    from proa.engine.process import Process
     from proa.lean.channel import Channel
     from proa.store.containers import ContainerRow
     from proa.store.events import Happening
@@ -622,10 +623,26 @@ class Container:
             auto_remove=config.auto_remove,
             log_driver=config.log_driver,
             log_options=config.log_options,
+            log_info=self._log_info(config, resolved),
             runtime=_runtime(config.runtime),
             read_only=config.read_only,
             healthcheck=healthcheck,
         )
+
+    def _log_info(self, config: ContainerConfig, resolved: Process) -> dict[str, Any] | None:
+        if config.log_driver in ("json-file", "none"):
+            return None
+        from proa.engine.log_info import info
+        from proa.monitor.drivers.options import REMOTE
+
+        return info(self._row, config, resolved) if config.log_driver in REMOTE else None
+
+    def log_details(self) -> dict[str, str]:
+        """The labels and variables that its log options name, and its tag where they set one."""
+        from proa.engine.log_info import details
+
+        resolved = process.from_json(self._row.config["process"])
+        return details(self._row, self.config, resolved)
 
     def _require_running(self, deed: str) -> None:
         if self.status not in _LIVE:

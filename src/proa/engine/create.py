@@ -12,7 +12,6 @@ from proa.errors import AlreadyExists, ImageNotFound, InvalidArgument
 from proa.kernel import signals
 from proa.lean import json
 from proa.lean.record import replace
-from proa.monitor.log import parse_options
 from proa.store.containers import ContainerRow
 
 TYPE_CHECKING = False
@@ -43,7 +42,8 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     Raises ImageNotFound, InvalidArgument, AlreadyExists for a name that is taken, NoSpace.
     """
     spec.check_modes(config)
-    parse_options(config.log_driver, config.log_options or {})
+    if config.log_driver != "json-file" or config.log_options:
+        _check_log(config)
     if config.auto_remove and config.restart.name != "no":
         raise InvalidArgument("conflicting options: --restart and --rm")
     if config.name is not None:
@@ -97,6 +97,16 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         raise
     finally:
         posix.close(lock)
+
+
+def _check_log(config: ContainerConfig) -> None:
+    """Refuse what cannot be logged so. Raises InvalidArgument, Unsupported."""
+    from proa.engine.log_info import check
+    from proa.monitor.drivers.options import parse
+
+    options = config.log_options or {}
+    parse(config.log_driver, options)
+    check(options)
 
 
 def _check_platform(name: str, wanted: str, image: Mapping[str, Any]) -> None:

@@ -28,7 +28,10 @@ def describe(store: Store, row: ContainerRow) -> dict[str, Any]:
     process = processes.from_json(row.config["process"])
     directory = store.path("containers", row.id)
     arguments = process.arguments
-    log = f"{directory}/{row.id}-json.log" if config.log_driver == "json-file" else ""
+    log = {
+        "json-file": f"{directory}/{row.id}-json.log",
+        "local": f"{directory}/local-logs/container.log",
+    }.get(config.log_driver, "")
     snapshots = snapshots_of(store.root)
     return {
         "Id": row.id,
@@ -100,6 +103,9 @@ def _state(row: ContainerRow, directory: str) -> dict[str, Any]:
         from proa.monitor import results
 
         found["Health"] = {"Status": health, **results.load(directory)}
+    if error := state.get("log_error"):
+        # not Docker's: it tells only its own log of that
+        found["LogError"] = error
     return found
 
 

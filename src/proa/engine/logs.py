@@ -11,7 +11,7 @@ from proa.lean.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from typing import BinaryIO
 
@@ -35,6 +35,17 @@ class LogEntry:
     data: bytes
 
 
+@record
+class Kept:
+    """Where a log is kept in files, and how it is read."""
+
+    path: str
+    """of the file that is written; older ones are `path`.1, or `path`.1.gz, and so on"""
+    split: Callable[[BinaryIO], Iterator[bytes]]
+    """the records of an open file, as far as they are whole"""
+    parse: Callable[[bytes], LogEntry | None]
+
+
 def read_logs(
     container: Container,
     *,
@@ -45,13 +56,26 @@ def read_logs(
 ) -> Iterator[LogEntry]:
     """The entries of the container's log, oldest first; see `Container.logs`.
 
-    Raises InvalidArgument for a container whose log driver keeps none.
+    Raises InvalidArgument for a container whose log driver keeps none that could be read.
     """
-    if container.config.log_driver == "none":
+    driver = container.config.log_driver
+    if driver == "json-file":
+        path = f"{container.directory}/{container.id}-json.log"
+        kept = Kept(path, _lines, _parse)
+    elif driver == "local":
+        from proa.engine.log_frames import kept_locally
+
+        kept = kept_locally(container.directory)
+    elif driver == "journald":
+        from proa.engine.journal import read_journal
+
+        return read_journal(container, follow=follow, tail=tail, since=since, until=until)
+    else:
         raise InvalidArgument(
-            f"container {container.name} keeps no log: it was made with --log-driver none"
+            f"configured logging driver does not support reading: container {container.name} was"
+            f" made with --log-driver {driver}"
         )
-    return _entries(container, follow=follow, tail=tail, since=since, until=until)
+    return _entries(container, kept, follow=follow, tail=tail, since=since, until=until)
 
 
 def read_bytes(
@@ -105,21 +129,21 @@ def _nanoseconds(moment: Moment) -> int | None:
 
 def _entries(
     container: Container,
+    kept: Kept,
     *,
     follow: bool,
     tail: int | None,
     since: int | None,
     until: int | None,
 ) -> Iterator[LogEntry]:
-    path = f"{container.directory}/{container.id}-json.log"
-    ended = _watch_end(container) if follow else None
-    files = _open_all(path)
+    ended = watch_end(container) if follow else None
+    files = _open_all(kept.path)
     try:
-        lines: Iterator[bytes] = (line for file in files for line in _lines(file))
+        lines: Iterator[bytes] = (line for file in files for line in kept.split(file))
         if tail is not None:
             lines = iter(_last(lines, tail))
         for line in lines:
-            entry = _parse(line)
+            entry = kept.parse(line)
             if entry is None:
                 continue
             moment = clock.to_nanoseconds(entry.time) if since or until else 0
@@ -130,8 +154,8 @@ def _entries(
         if ended is None:
             return
         current = files.pop() if files else None
-        for line in _follow(path, current, ended):
-            entry = _parse(line)
+        for line in _follow(kept, current, ended):
+            entry = kept.parse(line)
             if entry is None:
                 continue
             if until and clock.to_nanoseconds(entry.time) > until:
@@ -147,11 +171,10 @@ def _open_all(path: str) -> list[BinaryIO]:
     files: list[BinaryIO] = []
     number = 0
     while True:
-        name = f"{path}.{number}" if number else path
-        try:
-            files.insert(0, open(name, "rb", buffering=0))
-        except FileNotFoundError:
+        file = _open(f"{path}.{number}" if number else path)
+        if file is None:
             return files
+        files.insert(0, file)
         number += 1
 
 
@@ -172,17 +195,18 @@ def _last(lines: Iterator[bytes], count: int) -> list[bytes]:
     return list(deque(lines, maxlen=count)) if count > 0 else ([] if count == 0 else list(lines))
 
 
-def _follow(path: str, file: BinaryIO | None, ended: threading.Event) -> Iterator[bytes]:
-    """Lines as they are written, over rotations, until the container has ended."""
+def _follow(kept: Kept, file: BinaryIO | None, ended: threading.Event) -> Iterator[bytes]:
+    """Records as they are written, over rotations, until the container has ended."""
+    path = kept.path
     try:
         while True:
             last_round = ended.is_set()
             if file is None:
                 file = _open(path)
             if file is not None:
-                yield from _lines(file)
+                yield from kept.split(file)
                 if _rotated(path, file):
-                    yield from _lines(file)  # what came before the rename
+                    yield from kept.split(file)  # what came before the rename
                     later = _next(path, file)
                     file.close()
                     file = later
@@ -196,8 +220,18 @@ def _follow(path: str, file: BinaryIO | None, ended: threading.Event) -> Iterato
 
 
 def _open(path: str) -> BinaryIO | None:
+    """The file, or what it was compressed to; None where there is neither."""
     try:
         return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        pass
+    if not os.path.exists(f"{path}.gz"):
+        return None
+    import gzip
+
+    try:
+        # the compressed one is there before the other one goes
+        return gzip.open(f"{path}.gz")  # type: ignore[return-value]
     except FileNotFoundError:
         return None
 
@@ -212,7 +246,10 @@ def _next(path: str, file: BinaryIO) -> BinaryIO | None:
     at = 0
     for number, other in enumerate(files):
         status = os.fstat(other.fileno())
-        if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
+        # what was compressed has kept the time of the last line, and nothing else
+        if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino) or (
+            status.st_mtime_ns == ours.st_mtime_ns and number < len(files) - 1
+        ):
             at = number + 1
     wanted = files[at] if at < len(files) else None
     for other in files:
@@ -229,7 +266,7 @@ def _rotated(path: str, file: BinaryIO) -> bool:
     return (now.st_dev, now.st_ino) != (ours.st_dev, ours.st_ino)
 
 
-def _watch_end(container: Container) -> threading.Event:
+def watch_end(container: Container) -> threading.Event:
     """An event that is set when the container does not run any more."""
     ended = threading.Event()
     if container.status not in ("running", "paused", "restarting"):

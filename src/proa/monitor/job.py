@@ -42,6 +42,8 @@ class Job:
     auto_remove: bool = False
     log_driver: str = "json-file"
     log_options: Mapping[str, str] | None = None
+    log_info: Mapping[str, Any] | None = None
+    """what a driver tells others of the container: id, name, image, tag, attributes"""
     runtime: str | None = None
     """path of another OCI runtime; None: proa's own, in this process"""
     read_only: bool = False

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proa.monitor.log import JsonLog, NoLog
+    from proa.monitor.log import NoLog
     from proa.monitor.loop import Loop
 
 _CHUNK = 64 * 1024
@@ -25,15 +25,14 @@ class Streams:
     Make it, give `child` to the runtime (or the terminal to `use_terminal`), then `begin`.
     """
 
-    def __init__(
-        self, loop: Loop, *, log: JsonLog | NoLog, tty: bool, stdin: bool, spill: str
-    ) -> None:
+    def __init__(self, loop: Loop, *, log: NoLog, tty: bool, stdin: bool, spill: str) -> None:
         self._loop = loop
         self._log = log
         self._tty = tty
         self._spill = spill
         self._viewers: list[Viewer] = []
         self._outputs: dict[int, str] = {}
+        self._held = False
         self._input = -1
         self._waiting = bytearray()
         self._end_when_written = False
@@ -52,6 +51,18 @@ class Streams:
     def begin(self) -> None:
         """The process runs: close its ends, and copy from now on."""
         self.close_child()
+        if not self._held:
+            self.release()
+
+    def hold(self) -> None:
+        """Leave further output in its pipes: the log takes no more for now."""
+        self._held = True
+        for descriptor in self._outputs:
+            self._loop.forget(descriptor)
+
+    def release(self) -> None:
+        """Copy output from now on."""
+        self._held = False
         for descriptor in self._outputs:
             self._loop.watch(descriptor, READ, self._reader(descriptor))
 
@@ -123,7 +134,7 @@ class Streams:
                 return
             # a busy writer: take some more before asking poll again
             for _ in range(8):
-                if not self._copy(descriptor):
+                if self._held or not self._copy(descriptor):
                     return
 
         return ready

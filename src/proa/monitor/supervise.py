@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from proa.monitor.control import Control
     from proa.monitor.health import Health
     from proa.monitor.job import Job
-    from proa.monitor.log import JsonLog, NoLog
+    from proa.monitor.log import NoLog
     from proa.monitor.loop import Timer
     from proa.store.events import Happening
 
 LINGER = 600.0
 """Seconds that a monitor stays for a viewer who does not take the last output."""
+LOG_LINGER = 10.0
+"""Seconds that it stays for one who keeps the log and does not take its end."""
 _PATIENCE = 5.0
 """Seconds that whoever waits for the end has to remove the container."""
 _AGAIN = 1.0
@@ -62,7 +64,9 @@ class Monitor:
         """… and not by a signal alone"""
         self._locks = MonitorLocks(job.root)
         self._control: Control | None = None
-        self._log: JsonLog | NoLog | None = None
+        self._log: NoLog | None = None
+        self._closed_log: NoLog | None = None
+        """what of the log may still have to be delivered"""
         self._state: dict[str, Any] = {}
         """of the container, as far as this monitor has changed it"""
         self._left = False
@@ -107,11 +111,7 @@ class Monitor:
         except FileExistsError:
             pass
         try:
-            self._log = open_log(
-                self.job.log_driver,
-                f"{self.directory}/{self.job.id}-json.log",
-                self.job.log_options or {},
-            )
+            self._log = open_log(self.job, self.directory, self.loop, self._note_log)
             self._start(viewer, attach)
         except FileNotFoundError as error:
             self._fail()
@@ -147,6 +147,7 @@ class Monitor:
             stdin=job.open_stdin,
             spill=self.directory,
         )
+        self._log_of().flow(streams.hold, streams.release)
         self.streams = streams
         snapshots = choose_snapshots(job.root)
         rootfs = snapshots.mount(f"{self.directory}/snapshot", job.layers)
@@ -227,6 +228,8 @@ class Monitor:
         }
         if self.job.healthcheck is not None:
             running["health"] = "starting"
+        if self.job.log_info is not None:
+            running["log_error"] = ""
         self._state.update(running)
         self._unrecorded = running
         if not self._attached:
@@ -242,7 +245,7 @@ class Monitor:
         self._unrecorded = {}
         self._happenings.clear()
 
-    def _log_of(self) -> JsonLog | NoLog:
+    def _log_of(self) -> NoLog:
         assert self._log is not None
         return self._log
 
@@ -371,7 +374,7 @@ class Monitor:
         }
         if self._log is not None:
             self._log.close()
-            self._log = None
+            self._log, self._closed_log = None, self._log
         exit_code, error = int(finished["exit_code"]), str(finished.get("error", ""))
         try:
             if not self.job.auto_remove:
@@ -444,7 +447,9 @@ class Monitor:
         return False
 
     def _linger(self) -> None:
-        """Stay until every viewer has all of the output."""
+        """Stay until every viewer has all of the output, and the log's keeper."""
+        if self._closed_log is not None and not self._closed_log.delivered:
+            self._deliver_log(self._closed_log)
         late = self.loop.after(LINGER, _nothing)
         deadline = time.monotonic() + LINGER
         while self.streams is not None and not self.streams.delivered:
@@ -454,6 +459,17 @@ class Monitor:
         self.loop.cancel(late)
         self._recorder.rest()
         self._recorder.tidy()
+
+    def _deliver_log(self, log: NoLog) -> None:
+        late = self.loop.after(LOG_LINGER, _nothing)
+        deadline = time.monotonic() + LOG_LINGER
+        while not log.delivered and time.monotonic() < deadline:
+            self.loop.step()
+        self.loop.cancel(late)
+
+    def _note_log(self, text: str) -> None:
+        """The log's keeper has gone, or something of it was lost."""
+        self._record_late(log_error=text)
 
     def _record_late(self, **changes: Any) -> None:
         """As `_record`; where the database cannot take it (a full disk), it is told again."""

@@ -314,7 +314,6 @@ def test_attached_and_not() -> None:
         (["--cpu-count", "1"], "Windows"),
         (["--use-api-socket"], "no API socket"),
         (["--disable-content-trust=false"], "content trust is not available"),
-        (["--log-driver", "syslog"], "use json-file or none"),
         (["--device", "vendor.com/class=name"], "CDI devices are not available"),
     ],
 )

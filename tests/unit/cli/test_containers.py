@@ -331,11 +331,8 @@ def test_logs(proa: Proa) -> None:
         LogEntry("stderr", "2026-01-31T12:00:01Z", b"two\n"),
         LogEntry("stdout", "2026-01-31T12:00:02Z", b"three\n"),
     ]
-    attrs = {
-        "HostConfig": {"LogConfig": {"Config": {"labels": "b,a", "env": "E,F"}}},
-        "Config": {"Labels": {"a": "1", "b": "2", "c": "3"}, "Env": ["E=e", "G=g"]},
-    }
-    proa.engine.containers.add("web", log_entries=entries, attrs=attrs)
+    details = {"b": "2 & 3", "a": "1", "E": "e"}
+    proa.engine.containers.add("web", log_entries=entries, log_details=details)
     assert proa("logs", "web") == 0
     assert (proa.out, proa.err) == ("one\nthree\n", "two\n")
     assert proa("logs", "-ft", "--tail", "5", "web") == 0
@@ -343,7 +340,7 @@ def test_logs(proa: Proa) -> None:
     assert proa.engine.containers.calls[1][3]["tail"] == 5
     assert proa.engine.containers.calls[1][3]["follow"] is True
     assert proa("logs", "--details", "web") == 0
-    assert proa.out.startswith("E=e,a=1,b=2 one\n")
+    assert proa.out.startswith("E=e,a=1,b=2+%26+3 one\n")
     assert proa("logs", "--tail", "x", "web") == 125
 
 

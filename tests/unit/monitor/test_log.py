@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from proa.errors import InvalidArgument
-from proa.monitor.log import LONGEST_RECORD, JsonLog, parse_options
+from proa.monitor.drivers.options import LogOptions, parse
+from proa.monitor.log import LONGEST_RECORD, JsonLog
 
 
 def records(path: Path) -> list[dict[str, str]]:
@@ -94,10 +95,19 @@ def test_a_reopened_log_goes_on(tmp_path: Path) -> None:
 
 
 def test_options_as_docker_writes_them() -> None:
-    assert parse_options("json-file", {}) == (10_000_000, 3)
-    assert parse_options("json-file", {"max-size": "5k", "max-file": "7"}) == (5000, 7)
-    assert parse_options("json-file", {"max-size": "-1"})[0] == -1
-    assert parse_options("json-file", {"max-size": "2mb"})[0] == 2_000_000
+    assert parse("json-file", {}) == LogOptions("json-file", 10_000_000, 3)
+    found = parse("json-file", {"max-size": "5k", "max-file": "7", "compress": "true"})
+    assert (found.max_size, found.max_files, found.compress) == (5000, 7, True)
+    assert parse("json-file", {"max-size": "-1"}).max_size == -1
+    assert parse("json-file", {"max-size": "2mb"}).max_size == 2_000_000
+    found = parse("local", {})
+    assert (found.max_size, found.max_files, found.compress) == (20 << 20, 5, True)
+    assert not parse("local", {"max-file": "1"}).compress
+    found = parse("journald", {"mode": "non-blocking", "max-buffer-size": "4m"})
+    assert (found.blocking, found.buffer) == (False, 4 << 20)
+    assert parse("syslog", {"syslog-address": "udp://[::1]"}).address == ("udp", "::1", 514)
+    assert parse("syslog", {"syslog-address": "unix:///x"}).address == ("unix", "/x", 0)
+    assert parse("syslog", {"syslog-facility": "local0"}).facility == 16
 
 
 @pytest.mark.parametrize(
@@ -107,11 +117,23 @@ def test_options_as_docker_writes_them() -> None:
         ("json-file", {"max-size": "large"}),
         ("json-file", {"max-file": "0"}),
         ("json-file", {"colour": "red"}),
+        ("json-file", {"compress": "true", "max-file": "1"}),
+        ("json-file", {"syslog-format": "rfc5424"}),
+        ("json-file", {"mode": "fast"}),
+        ("json-file", {"max-buffer-size": "1m"}),
+        ("local", {"labels": "a"}),
+        ("none", {"max-size": "1m"}),
+        ("syslog", {"syslog-address": "localhost:514"}),
+        ("syslog", {"syslog-address": "udp://"}),
+        ("syslog", {"syslog-address": "tcp://host:port"}),
+        ("syslog", {"syslog-address": "unix://relative"}),
+        ("syslog", {"syslog-facility": "24"}),
+        ("syslog", {"syslog-format": "rfc1"}),
     ],
 )
 def test_what_there_is_not_is_refused_by_name(driver: str, options: dict[str, str]) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        parse_options(driver, options)
+        parse(driver, options)
     assert (next(iter(options), driver)) in str(caught.value)
 
 

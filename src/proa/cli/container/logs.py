@@ -24,7 +24,7 @@ def _logs(session: Session, values: Values, arguments: list[str]) -> int:
     follow = values.flag("follow")
     container = session.engine.containers.get(arguments[0])
     stamps = values.flag("timestamps")
-    details = _details(container.attrs) if values.flag("details") else b""
+    details = _details(container.log_details()) if values.flag("details") else b""
     # Both streams are gathered as far as their order allows, and at once where one follows
     pending, target = bytearray(), STDOUT
     for entry in container.log_entries(follow=follow, tail=tail, since=since, until=until):
@@ -80,24 +80,14 @@ def moment(text: str, now: int, flag: str) -> int | None:
         ) from None
 
 
-def _details(attributes: dict[str, object]) -> bytes:
-    """The labels and variables that `--log-opt labels=…,env=…` chose: `a=b,c=d`."""
-    host: dict[str, dict[str, dict[str, str]]] = attributes["HostConfig"]  # type: ignore[assignment]
-    own: dict[str, object] = attributes["Config"]  # type: ignore[assignment]
-    options = host["LogConfig"]["Config"] or {}
-    labels: dict[str, str] = own["Labels"] or {}  # type: ignore[assignment]
-    variables = dict(
-        entry.partition("=")[::2]
-        for entry in own["Env"] or ()  # type: ignore[attr-defined]
-    )
-    found = {
-        name: source[name]
-        for option, source in (("labels", labels), ("env", variables))
-        for name in (options.get(option) or "").split(",")
-        if name in source
-    }
-    text = ",".join(f"{name}={value}" for name, value in sorted(found.items()))
-    return text.encode("utf-8", "surrogateescape")
+def _details(found: dict[str, str]) -> bytes:
+    """As Docker writes them, escaped as in a URL's query: `a=b,c=d`."""
+    from urllib.parse import quote_plus
+
+    return ",".join(
+        f"{quote_plus(name)}={quote_plus(value, errors='surrogateescape')}"
+        for name, value in sorted(found.items())
+    ).encode()
 
 
 COMMAND = Command(

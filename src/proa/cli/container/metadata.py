@@ -81,12 +81,8 @@ def storage(values: Values) -> dict[str, Any]:
 
 
 def log(values: Values) -> dict[str, Any]:
-    """`--log-driver` and `--log-opt`. Raises Unsupported."""
+    """`--log-driver` and `--log-opt`."""
     driver = values.text("log-driver") or "json-file"
-    if driver not in ("json-file", "none"):
-        from proa.errors import Unsupported
-
-        raise Unsupported(f"--log-driver {driver} is not available; use json-file or none")
     options = pairs(values, "log-opt")
     if driver == "none" and options:
         raise UsageError("--log-opt makes no sense with --log-driver none")

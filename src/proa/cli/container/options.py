@@ -61,7 +61,7 @@ CREATE_FLAGS = (
     ("label-file", "", "list", "File of labels, one a line"),
     ("link", "", "list", "Link to another container"),
     ("link-local-ip", "", "list", "Link-local address of the container"),
-    ("log-driver", "", "string", "Where the container's output is kept: json-file, none"),
+    ("log-driver", "", "string", "Where output is kept: json-file, local, journald, syslog, none"),
     ("log-opt", "", "list", "Option of the log (max-size=10m, max-file=3)"),
     ("mac-address", "", "string", "MAC address of the container"),
     ("memory", "m", "bytes", "Most memory it may use (512m)"),
