@@ -213,6 +213,8 @@ def test_syslog_by_tcp_and_over_an_outage(alpine: Command) -> None:
     while "cannot be reached" not in alpine.output("inspect", "-f", "{{.State.LogError}}", "box"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    told = alpine.output("events", "--since", "10m", "--until", str(time.time()))
+    assert re.search(r"container log_error \w+ \(error=.*cannot be reached", told), told
     daemon = Stream(daemon.port)
     connection = daemon.accept()
     alpine("exec", "box", "touch", "/2")

@@ -469,6 +469,7 @@ class Monitor:
 
     def _note_log(self, text: str) -> None:
         """The log's keeper has gone, or something of it was lost."""
+        self.note("log_error", {"error": text}, later=True)
         self._record_late(log_error=text)
 
     def _record_late(self, **changes: Any) -> None:
