@@ -13,7 +13,7 @@ import pytest
 from tests.support import images, installation, leaks, processes, users
 from tests.support.command import Command
 
-CHECKED = ("clients", "conformance", "container", "faults", "rootless", "runtime")
+CHECKED = ("clients", "conformance", "container", "faults", "registry", "rootless", "runtime")
 """Directories whose every test is checked for leaks."""
 
 _TESTS = os.path.dirname(os.path.abspath(__file__))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from proa.engine.execute import ExecConfig as ExecConfig
     from proa.engine.execute import ExecResult as ExecResult
     from proa.engine.images import Image as Image
+    from proa.engine.images import Pulled as Pulled
     from proa.engine.logs import LogEntry as LogEntry
     from proa.engine.rootless import enter as enter_user_namespace  # noqa: F401 - renamed
     from proa.errors import AlreadyExists as AlreadyExists
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from proa.errors import Unauthorized as Unauthorized
     from proa.errors import Unavailable as Unavailable
     from proa.errors import Unsupported as Unsupported
+    from proa.image.progress import Progress as Progress
 
 __version__ = "0.1.0"
 
@@ -63,9 +65,10 @@ _HOMES = {
     "engine.containers": "ContainerSummary",
     "engine.engine": "Engine",
     "engine.execute": "ExecConfig ExecResult",
-    "engine.images": "Image",
+    "engine.images": "Image Pulled",
     "engine.logs": "LogEntry",
     "engine.rootless": "enter_user_namespace",
+    "image.progress": "Progress",
     "errors": (
         "AlreadyExists AmbiguousName BuildFailed Cancelled CommandNotExecutable CommandNotFound"
         " Conflict ContainerFailed ContainerNotFound CorruptData DockerfileError HostileData"

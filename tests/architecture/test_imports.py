@@ -26,7 +26,7 @@ SMALL = frozenset(("__future__", "struct"))
 COMMANDS = {
     ("ps",): 45,
     ("exec", "nobody", "true"): 48,
-    ("run", "--rm", "nothing"): 75,
+    ("run", "--rm", "--pull", "never", "nothing"): 75,
 }
 
 

@@ -108,7 +108,7 @@ def busybox_layer() -> bytes:
 def docker_archive(layers: Iterable[bytes], tag: str, **config: Any) -> bytes:
     """An image as `docker save` writes it; `config`: Cmd, Env, … as in the image's config."""
     layers = list(layers)
-    settings = _config(layers, config)
+    settings = config_of(layers, config)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         names = []
@@ -126,7 +126,7 @@ def oci_archive(layers: Iterable[bytes], tag: str, **config: Any) -> bytes:
     layers = list(layers)
     blobs: list[bytes] = [gzip.compress(data, mtime=0) for data in layers]
     media = "application/vnd.oci.image"
-    settings = _config(layers, config)
+    settings = config_of(layers, config)
     manifest = json.dumps(
         {
             "schemaVersion": 2,
@@ -147,7 +147,13 @@ def oci_archive(layers: Iterable[bytes], tag: str, **config: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _config(layers: list[bytes], config: Mapping[str, Any]) -> bytes:
+def config(layers: list[bytes], **settings: Any) -> bytes:
+    """The config of an image of these layers; `settings`: Cmd, Env, …"""
+    return config_of(layers, settings)
+
+
+def config_of(layers: list[bytes], config: Mapping[str, Any]) -> bytes:
+    """The same; the settings as a mapping."""
     return json.dumps(
         {
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],

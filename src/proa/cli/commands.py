@@ -37,6 +37,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "load": "image.load",
         "ls": "image.ls",
         "prune": "image.prune",
+        "pull": "image.pull",
         "rm": "image.rm",
         "save": "image.save",
         "tag": "image.tag",
@@ -66,6 +67,7 @@ SHORTCUTS: dict[str, tuple[str, str]] = {
     "pause": ("container", "pause"),
     "port": ("container", "port"),
     "ps": ("container", "ls"),
+    "pull": ("image", "pull"),
     "rename": ("container", "rename"),
     "restart": ("container", "restart"),
     "rm": ("container", "rm"),
@@ -97,7 +99,7 @@ ALIASES: dict[str, dict[str, str]] = {
 
 LATER: frozenset[str] = frozenset(
     "build builder buildx checkpoint commit compose config context cp diff export login "
-    "logout manifest network node plugin pull push search secret service stack stats swarm trust "
+    "logout manifest network node plugin push search secret service stack stats swarm trust "
     "volume".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
@@ -127,6 +129,7 @@ INSIDE = frozenset(
         NOUNS["image"]["import"],
         NOUNS["image"]["load"],
         NOUNS["image"]["prune"],
+        NOUNS["image"]["pull"],
         NOUNS["image"]["rm"],
     )
 )

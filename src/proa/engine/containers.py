@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from proa.engine.container import Container
-from proa.errors import ContainerNotFound, ProaError
+from proa.errors import ContainerNotFound, ImageNotFound, ProaError
 from proa.lean.record import record, replace
 from proa.monitor.lock import MonitorLocks
 
@@ -117,20 +117,29 @@ class Containers:
     ) -> Any:
         """Run a command in a new container.
 
-        Returns its standard output (with `stderr=True` standard error too), or with `detach`
-        the Container. Raises ContainerFailed where the exit code is not 0. `options`: as
-        `proa run` has them, see `engine.options`; with `stream=True` an iterator of the output
-        instead, which raises at its end.
+        An image that is not here is pulled. Returns its standard output (with `stderr=True`
+        standard error too), or with `detach` the Container. Raises ContainerFailed where the exit
+        code is not 0, and what pulling raises. `options`: as `proa run` has them, see
+        `engine.options`; with `stream=True` an iterator of the output instead, which raises at
+        its end.
         """
         from proa.engine.capture import run_captured, run_streamed
         from proa.engine.options import to_config
 
         wanted = to_config(image, command, options)
-        if detach:
-            return self.run_detached(wanted.config)
-        if wanted.stream:
-            return run_streamed(self, wanted)
-        return run_captured(self, wanted)
+
+        def run() -> Any:
+            if detach:
+                return self.run_detached(wanted.config)
+            if wanted.stream:
+                return run_streamed(self, wanted)
+            return run_captured(self, wanted)
+
+        try:
+            return run()
+        except ImageNotFound:
+            self._engine.images.pull(wanted.config.image, platform=wanted.config.platform)
+        return run()
 
     def run_detached(
         self,

@@ -7,17 +7,21 @@ imported when it is asked for, most of it with half of the standard library.
 from __future__ import annotations
 
 from proa.errors import InvalidArgument
+from proa.lean.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from typing import Any, Protocol
+    from typing import Any, Literal, Protocol, overload
 
+    from proa.image.progress import Progress
     from proa.oci.digest import Digest
     from proa.oci.platform import Platform
     from proa.store.containers import ContainerRow
     from proa.store.images import ImageRecord
     from proa.store.store import Store
+
+    builtins_list = list
 
     class Reader(Protocol):
         """What an archive is read from."""
@@ -30,6 +34,19 @@ if TYPE_CHECKING:
 
         def write(self, data: bytes, /) -> int | None:
             """Take all of `data`, or as much as is returned."""
+
+
+@record
+class Pulled:
+    """An image that was pulled."""
+
+    image: Image
+    reference: str
+    """as Docker shows it: with a tag or a digest"""
+    digest: str
+    """of what the reference means in the registry: a manifest, or an index"""
+    is_newer: bool
+    """it was not what the reference meant here before"""
 
 
 class Images:
@@ -142,6 +159,87 @@ class Images:
         from proa.image.bootstrap import bootstrap
 
         return Image(self._store, bootstrap(self._store, name, progress=progress))
+
+    if TYPE_CHECKING:
+        # what is returned depends on `all_tags`
+        @overload
+        def pull(
+            self,
+            repository: str,
+            tag: str | None = None,
+            all_tags: Literal[False] = False,
+            *,
+            platform: str | None = None,
+            auth_config: Mapping[str, str] | None = None,
+            progress: Callable[[Progress], None] | None = None,
+        ) -> Image: ...
+
+        @overload
+        def pull(
+            self,
+            repository: str,
+            tag: str | None = None,
+            *,
+            all_tags: Literal[True],
+            platform: str | None = None,
+            auth_config: Mapping[str, str] | None = None,
+            progress: Callable[[Progress], None] | None = None,
+        ) -> builtins_list[Image]: ...
+
+    def pull(
+        self,
+        repository: str,
+        tag: str | None = None,
+        all_tags: bool = False,
+        *,
+        platform: str | None = None,
+        auth_config: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Any:
+        """Get an image from its registry; with `all_tags` a list of all those of a repository.
+
+        `repository` may have a tag or a digest itself; `tag` may be a digest. `auth_config`:
+        `username` and `password`, instead of what `proa login` has kept. `progress` is called
+        with a Progress now and then, in any thread. Raises ImageNotFound, Unauthorized,
+        Unavailable, TimedOut, CorruptData, HostileData, LimitExceeded, Unsupported, NoSpace.
+        """
+        found = [
+            item.image
+            for item in self.pull_each(
+                repository,
+                tag,
+                all_tags=all_tags,
+                platform=platform,
+                auth_config=auth_config,
+                progress=progress,
+            )
+        ]
+        return found if all_tags else found[0]
+
+    def pull_each(
+        self,
+        repository: str,
+        tag: str | None = None,
+        *,
+        all_tags: bool = False,
+        platform: str | None = None,
+        auth_config: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        pulled: Callable[[Pulled], None] = lambda _: None,
+    ) -> builtins_list[Pulled]:
+        """As `pull`, and tells more. `pulled` is called after each image."""
+        from proa.engine.registries import pull
+
+        return pull(
+            self._store,
+            repository,
+            tag=tag,
+            all_tags=all_tags,
+            platform=platform,
+            auth=auth_config,
+            progress=progress,
+            pulled=pulled,
+        )
 
     def tag(self, source: str, target: str) -> Image:
         """Let `target` mean the image `source`, whatever it meant before.

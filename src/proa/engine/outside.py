@@ -10,7 +10,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from proa.engine.images import Image, Images
+from proa.engine.images import Image, Images, Pulled
 from proa.monitor.inside import call
 from proa.store.store import Store
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from proa.engine.images import Reader
+    from proa.image.progress import Progress
     from proa.oci.digest import Digest
 
 _CHUNK = 1 << 20
@@ -67,6 +68,42 @@ class OutsideImages(Images):
     def bootstrap(self, name: str, *, progress: Callable[[str], None] = lambda _: None) -> Image:
         """As `Images.bootstrap`."""
         return self._image(self._call("bootstrap", {"name": name}, notify=progress))
+
+    def pull_each(
+        self,
+        repository: str,
+        tag: str | None = None,
+        *,
+        all_tags: bool = False,
+        platform: str | None = None,
+        auth_config: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        pulled: Callable[[Pulled], None] = lambda _: None,
+    ) -> list[Pulled]:
+        """As `Images.pull_each`."""
+        found = []
+
+        def told(notice: Mapping[str, Any]) -> None:
+            if "image" in notice:
+                found.append(Pulled(**{**notice, "image": self._image(notice["image"])}))
+                pulled(found[-1])
+            elif progress is not None:
+                from proa.image.progress import Progress
+
+                progress(Progress(**notice))
+
+        self._call(
+            "pull",
+            {
+                "repository": repository,
+                "tag": tag,
+                "all_tags": all_tags,
+                "platform": platform,
+                "auth": None if auth_config is None else dict(auth_config),
+            },
+            notify=told,
+        )
+        return found
 
     def remove(
         self, name: str, *, force: bool = False, no_prune: bool = False
@@ -167,6 +204,24 @@ def import_(root: str, descriptors: Sequence[int], **arguments: Any) -> str:
 def bootstrap(root: str, name: str, notify: Callable[[Any], None]) -> str:
     """Inside: bootstrap; the image's id."""
     return str(Images(Store.open(root)).bootstrap(name, progress=notify).id)
+
+
+def pull(root: str, repository: str, notify: Callable[[Any], None], **arguments: Any) -> None:
+    """Inside: pull; each notice, and each image, is passed on as it comes."""
+    from proa.engine.registries import pull as work
+    from proa.lean.record import as_dict
+
+    lock = threading.Lock()
+
+    def told(notice: Progress | Pulled) -> None:
+        message = as_dict(notice)
+        if isinstance(notice, Pulled):
+            message["image"] = str(notice.image.id)
+        # several layers arrive at a time
+        with lock:
+            notify(message)
+
+    work(Store.open(root), repository, progress=told, pulled=told, **arguments)
 
 
 def remove(root: str, name: str, force: bool) -> list[dict[str, str]]:

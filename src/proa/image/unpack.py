@@ -34,6 +34,7 @@ from proa.oci.document import LARGEST_MANIFEST
 from proa.oci.manifest import Manifest
 from proa.snapshot.apply import Limits, apply_layer
 from proa.snapshot.decompress import chunks, sniff
+from proa.store.blobs import Partial
 from proa.store.leases import BLOB, LAYER
 
 if TYPE_CHECKING:
@@ -63,15 +64,25 @@ def add(
     *,
     progress: Callable[[Layer], None] = lambda _: None,
     event: str = "load",
+    workers: int | None = None,
+    cancelled: threading.Event | None = None,
 ) -> ImageRecord:
     """Make `image` one of the store's, and let `references` mean it.
 
     `lease` keeps its parts until it is. `progress` is called after each layer, in any thread.
-    `event` is what is said to have happened: load, import, pull. Raises CorruptData, HostileData,
-    LimitExceeded, NoSpace.
+    `workers`: how many layers at a time; by default as many as there are processors. `cancelled`
+    is set where work is to stop, and stops it where somebody else sets it. `event` is what is said
+    to have happened: load, import, pull. Raises CorruptData, HostileData, LimitExceeded, NoSpace.
     """
-    wanted = [(image, tuple(references))]
-    return add_all(store, lease, wanted, progress=progress, event=event)[0]
+    return add_all(
+        store,
+        lease,
+        [(image, tuple(references))],
+        progress=progress,
+        workers=workers,
+        cancelled=cancelled,
+        event=event,
+    )[0]
 
 
 def add_all(
@@ -82,6 +93,8 @@ def add_all(
     progress: Callable[[Layer], None] = lambda _: None,
     renamed: Callable[[str, Digest], None] = lambda _name, _id: None,
     event: str = "load",
+    workers: int | None = None,
+    cancelled: threading.Event | None = None,
 ) -> list[ImageRecord]:
     """As `add`, for several images: all of them become visible in the same moment, or none.
 
@@ -89,7 +102,10 @@ def add_all(
     """
     former: list[tuple[str, Digest]] = []
     try:
-        manifests = [_bring_image(store, lease, image, progress) for image, _ in images]
+        manifests = [
+            _bring_image(store, lease, image, progress, workers=workers, cancelled=cancelled)
+            for image, _ in images
+        ]
         store.layers.settle(*(layer.diff_id for image, _ in images for layer in image.layers))
     except OSError as error:
         raise explain(error, store, "an image") from error
@@ -107,13 +123,21 @@ def add_all(
 
 
 def _bring_image(
-    store: Store, lease: Lease, image: Image, progress: Callable[[Layer], None]
+    store: Store,
+    lease: Lease,
+    image: Image,
+    progress: Callable[[Layer], None],
+    *,
+    workers: int | None,
+    cancelled: threading.Event | None,
 ) -> Manifest:
     """All of an image but its row."""
     lease.protect(LAYER, *image.config.diff_ids)
     known = [layer.descriptor.digest for layer in image.layers if layer.descriptor is not None]
     lease.protect(BLOB, image.id, *known)
-    descriptors = bring_layers(store, lease, image.layers, progress)
+    descriptors = bring_layers(
+        store, lease, image.layers, progress, workers=workers, cancelled=cancelled
+    )
     manifest = image.manifest
     if manifest is None:
         config = Descriptor(media_types.OCI_CONFIG, image.id, len(image.config.data))
@@ -121,6 +145,9 @@ def _bring_image(
     lease.protect(BLOB, manifest.digest, manifest.config.digest)
     store.blobs.put(image.config.data, manifest.config.digest)
     store.blobs.put(manifest.data, manifest.digest)
+    if image.index is not None:
+        lease.protect(BLOB, image.index.digest)
+        store.blobs.put(image.index.data, image.index.digest)
     return manifest
 
 
@@ -129,35 +156,38 @@ def bring_layers(
     lease: Lease,
     layers: Iterable[Layer],
     progress: Callable[[Layer], None] = lambda _: None,
+    *,
+    workers: int | None = None,
+    cancelled: threading.Event | None = None,
 ) -> list[Descriptor]:
     """Unpack the layers that are missing, and store their blobs; their descriptors, in order."""
     wanted = list(layers)
-    cancelled = threading.Event()
+    stop = cancelled or threading.Event()
     unique: dict[tuple[Digest, Digest | None], Layer] = {}
     for layer in wanted:
         unique.setdefault(_key(layer), layer)
 
     def work(layer: Layer) -> Descriptor:
         try:
-            descriptor = _bring(store, lease, layer, cancelled)
+            descriptor = _bring(store, lease, layer, stop)
         except BaseException:
-            cancelled.set()
+            stop.set()
             raise
         progress(layer)
         return descriptor
 
-    workers = min(_MOST_WORKERS, os.cpu_count() or 1, len(unique))
-    if workers <= 1:
+    count = min(workers or min(_MOST_WORKERS, os.cpu_count() or 1), len(unique))
+    if count <= 1:
         done = {key: work(layer) for key, layer in unique.items()}
     else:
-        with ThreadPoolExecutor(workers, "proa-layer") as pool:
+        with ThreadPoolExecutor(count, "proa-layer") as pool:
             futures = {
                 key: pool.submit(_in_thread, store, work, layer) for key, layer in unique.items()
             }
             try:
                 wait(futures.values())
             except BaseException:
-                cancelled.set()
+                stop.set()
                 raise
         _raise_first([future.exception() for future in futures.values()])
         done = {key: future.result() for key, future in futures.items()}
@@ -213,6 +243,24 @@ def _raise_first(errors: list[BaseException | None]) -> None:
 
 
 def _bring(store: Store, lease: Lease, layer: Layer, cancelled: threading.Event) -> Descriptor:
+    descriptor = layer.descriptor
+    resumed = (
+        descriptor is not None
+        and layer.open_at is not None
+        and store.blobs.present(descriptor.digest) > 0
+    )
+    try:
+        return _bring_once(store, lease, layer, cancelled)
+    except HostileData:
+        raise
+    except CorruptData:
+        if not resumed:
+            raise
+    # what was here of it may have been damaged, as by a power failure; it is gone now
+    return _bring_once(store, lease, layer, cancelled)
+
+
+def _bring_once(store: Store, lease: Lease, layer: Layer, cancelled: threading.Event) -> Descriptor:
     if cancelled.is_set():
         raise Cancelled("unpacking was stopped")
     try:
@@ -236,9 +284,8 @@ def _apply(
             applied = _unpack(_Cancellable(file, cancelled), tree)
         _verify(layer, applied.diff_id)
         return descriptor, applied.disk
-    expected, size = _expectation(descriptor)
-    with store.blobs.ingest(expected, size) as blob:
-        with Tee(layer.open(), blob, cancelled) as tee:
+    with _ingest(store, layer) as blob:
+        with Tee(_stream(layer, blob), blob, cancelled) as tee:
             try:
                 applied = _unpack(tee, tree)
             except HostileData:
@@ -262,9 +309,8 @@ def _keep(store: Store, lease: Lease, layer: Layer, cancelled: threading.Event) 
             with store.blobs.open(descriptor.digest) as file:
                 _verify(layer, _content(_Cancellable(file, cancelled)))
         return descriptor
-    expected, size = _expectation(descriptor)
-    with store.blobs.ingest(expected, size) as blob:
-        with Tee(layer.open(), blob, cancelled) as tee:
+    with _ingest(store, layer) as blob:
+        with Tee(_stream(layer, blob), blob, cancelled) as tee:
             found = _content(tee)
             tee.finish()
         blob.verify()
@@ -311,8 +357,20 @@ def _has_single_id() -> bool:
         return [int(line.split()[2]) for line in file] == [1]
 
 
-def _expectation(descriptor: Descriptor | None) -> tuple[Digest | None, int | None]:
-    return (None, None) if descriptor is None else (descriptor.digest, descriptor.size)
+def _ingest(store: Store, layer: Layer) -> Ingest:
+    descriptor = layer.descriptor
+    if descriptor is None:
+        return store.blobs.ingest()
+    if layer.open_at is not None:
+        return store.blobs.resume(descriptor.digest, descriptor.size)
+    return store.blobs.ingest(descriptor.digest, descriptor.size)
+
+
+def _stream(layer: Layer, blob: Ingest) -> BinaryReader:
+    """The layer's blob from the beginning: what is here of it already, and the rest."""
+    if isinstance(blob, Partial) and layer.open_at is not None:
+        return _Joined(blob, layer.open_at(blob.present))
+    return layer.open()
 
 
 def _commit(lease: Lease, blob: Ingest, layer: Layer) -> Descriptor:
@@ -333,6 +391,7 @@ def _record(
 ) -> list[tuple[str, Digest]]:
     """Make the image visible; its names that meant others before, and which."""
     content = (
+        *(() if image.index is None else (image.index.digest,)),
         manifest.digest,
         manifest.config.digest,
         *(layer.digest for layer in manifest.layers),
@@ -376,6 +435,23 @@ def explain(error: OSError, store: Store, what: str) -> Exception:
     if isinstance(error, PermissionError):
         return PermissionDenied(f"no permission to write {what} into {store.root}")
     return error
+
+
+class _Joined:
+    """What is here of a blob, and then what is still to come."""
+
+    def __init__(self, blob: Partial, rest: BinaryReader) -> None:
+        self._blob = blob
+        self._rest = rest
+        self._position = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes."""
+        if self._position < self._blob.present:
+            data = self._blob.read_present(size, self._position)
+            self._position += len(data)
+            return data
+        return self._rest.read(size)
 
 
 class _Cancellable:

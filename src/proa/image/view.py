@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from proa.errors import CorruptData
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from proa.image.reader import BinaryReader
     from proa.oci.descriptor import Descriptor
+    from proa.oci.index import Index
     from proa.oci.platform import Platform
     from proa.store.images import ImageRecord
     from proa.store.store import Store
@@ -31,6 +33,8 @@ class Layer:
     """its blob from the beginning, compressed as it is; each call reads anew"""
     descriptor: Descriptor | None = None
     """its blob; None where that is known only after reading it"""
+    open_at: Callable[[int], BinaryReader] | None = None
+    """its blob from a byte on, where reading it takes long enough to be broken off"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Image:
     """base first"""
     manifest: Manifest | None = None
     """None where it is still to be made"""
+    index: Index | None = None
+    """what it was chosen from, to be kept with it"""
 
     def __post_init__(self) -> None:
         """Verify that the parts belong together. Raises CorruptData."""
@@ -64,9 +70,16 @@ class Image:
 
 
 def assemble(
-    manifest: Manifest, config_data: bytes, opener: Callable[[Descriptor], BinaryReader]
+    manifest: Manifest,
+    config_data: bytes,
+    opener: Callable[[Descriptor], BinaryReader],
+    opener_at: Callable[[Descriptor, int], BinaryReader] | None = None,
+    index: Index | None = None,
 ) -> Image:
-    """The image of a manifest; `opener` reads a layer's blob. Raises CorruptData."""
+    """The image of a manifest; `opener` reads a layer's blob. Raises CorruptData.
+
+    `opener_at`: reads it from a byte on; see `Layer.open_at`.
+    """
     if Digest.of(config_data, manifest.config.digest.algorithm) != manifest.config.digest:
         raise CorruptData(
             f"the config of image {manifest.config.digest.short} does not match its digest"
@@ -78,10 +91,15 @@ def assemble(
             f" {len(config.diff_ids)} in its config"
         )
     layers = tuple(
-        Layer(diff_id, _bind(opener, descriptor), descriptor)
+        Layer(
+            diff_id,
+            _bind(opener, descriptor),
+            descriptor,
+            None if opener_at is None else partial(opener_at, descriptor),
+        )
         for diff_id, descriptor in zip(config.diff_ids, manifest.layers, strict=True)
     )
-    return Image(config, layers, manifest)
+    return Image(config, layers, manifest, index)
 
 
 def from_store(store: Store, record: ImageRecord) -> Image:

@@ -24,6 +24,8 @@ _ENOSPC, _EDQUOT = 28, 122
 _WRITEBACK = 8 << 20
 """Bytes after which the kernel is told to begin writing: fsync finds little left to do."""
 _SYNC_FILE_RANGE_WRITE = 2
+PARTIAL = "partial-"
+"""What the files are named of which a part is kept from one attempt to the next."""
 _sync_file_range = function("sync_file_range", "illI")
 
 
@@ -85,6 +87,25 @@ class Blobs:
         `expected`, `size`: what it must turn out to be.
         """
         return Ingest(self, self._ingest, expected, size, algorithm)
+
+    def resume(self, expected: Digest, size: int) -> Partial:
+        """As `ingest`, for a blob that takes long to arrive.
+
+        What was written of it stays where writing is broken off, and the next one goes on from
+        there; see `Partial`.
+        """
+        return Partial(self, self._ingest, expected, size, expected.algorithm)
+
+    def present(self, digest: Digest) -> int:
+        """How many bytes `resume` would find here of a blob that is still to come."""
+        try:
+            return os.stat(self.part(digest)).st_size
+        except FileNotFoundError:
+            return 0
+
+    def part(self, digest: Digest) -> str:
+        """Where what has arrived of a blob is kept, or would be."""
+        return f"{self._ingest}/{PARTIAL}{digest.algorithm}-{digest.hex}"
 
     def delete(self, digest: Digest) -> None:
         """Remove it; nothing happens where it is missing."""
@@ -241,6 +262,75 @@ class Ingest:
         if isinstance(error, PermissionError):
             return PermissionDenied(f"no permission to write to {self._directory}")
         return error
+
+
+class Partial(Ingest):
+    """A blob of which something may be here already; see `Blobs.resume`.
+
+    The first `present` bytes that are written must be those that `read_present` gives: they are
+    on the disk, and are hashed only. What is there is not trusted before `verify`. Where that
+    finds another digest, nothing is kept.
+    """
+
+    present = 0
+    """bytes that are here already"""
+    _keep = True
+
+    def __enter__(self) -> Self:
+        assert self._expected is not None and self._expected_size is not None
+        path = self._blobs.part(self._expected)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._explain(error) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            here = os.fstat(descriptor)
+        except BlockingIOError:
+            here = None
+        # somebody else is writing it, or it was collected before it was locked
+        if here is None or not here.st_nlink:
+            os.close(descriptor)
+            self._keep = False
+            return super().__enter__()
+        self._path, self._descriptor = path, descriptor
+        self.present = min(here.st_size, self._expected_size)
+        os.ftruncate(descriptor, self.present)
+        os.lseek(descriptor, self.present, os.SEEK_SET)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._descriptor >= 0 and self._keep and os.fstat(self._descriptor).st_size:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            return
+        super().__exit__(kind, value, traceback)
+
+    def read_present(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes of what is here already; none at its end."""
+        return os.pread(self._descriptor, min(size, max(self.present - offset, 0)), offset)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Add `data`; see `Ingest.write`."""
+        known = min(max(self.present - self._written, 0), len(data))
+        if known:
+            self._hash.update(data[:known])
+            self._written += known
+            self._flushed = self._written
+        return known + (super().write(data[known:]) if known < len(data) else 0)
+
+    def verify(self) -> Digest:
+        """See `Ingest.verify`."""
+        try:
+            return super().verify()
+        except CorruptData:
+            self._keep = False
+            raise
 
 
 def _missing(digest: Digest) -> NotFound:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 
 from proa.lean.json import loads
 from proa.lean.record import record
+from proa.store.blobs import PARTIAL
 from proa.store.layers import TEMPORARY
 from proa.store.leases import BLOB, LAYER
 from proa.store.lock import FileLock, is_held
@@ -21,6 +23,9 @@ from proa.store.tree import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from proa.store.store import Store
+
+_PATIENCE = 24 * 3600
+"""Seconds for which a part of a blob is kept, so that pulling it again goes on from there."""
 
 
 @record
@@ -96,14 +101,24 @@ def _in_use(store: Store) -> tuple[set[str], set[str]]:
 
 
 def _sweep_ingest(store: Store) -> None:
-    """Delete blobs that nobody is writing any more."""
+    """Delete blobs that nobody is writing any more, and nobody is likely to go on with."""
+    oldest = time.time() - _PATIENCE
     for name in os.listdir(store.path("ingest")):
         path = store.path("ingest", name)
+        if name.startswith(PARTIAL) and _modified(path) > oldest:
+            continue
         if not is_held(path):
             try:
                 os.unlink(path)
             except FileNotFoundError:
                 pass
+
+
+def _modified(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _sweep_layers(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from proa.engine.config import (
     RestartPolicy,
     Ulimit,
 )
-from proa.errors import Unsupported
+from proa.errors import ImageNotFound, Unsupported
 
 
 def config(*arguments: str) -> ContainerConfig:
@@ -385,14 +386,51 @@ def test_seccomp_profiles_are_read(tmp_path: Path) -> None:
         config("--security-opt", f"seccomp={file}")
 
 
-@pytest.mark.parametrize("policy", ["missing", "never"])
-def test_pull_policies(policy: str) -> None:
-    values: Any = parse(run.COMMAND.flags, ["--pull", policy])[0]
-    assert build.pull_policy(values) == policy
+class Images:
+    """Pulls everything at once."""
+
+    def __init__(self) -> None:
+        self.pulled: list[str] = []
+
+    def pull_each(self, name: str, **_: Any) -> None:
+        self.pulled.append(name)
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_here", "starts", "pulled"),
+    [
+        ("missing", True, 1, []),
+        ("missing", False, 2, ["alpine"]),
+        ("never", True, 1, []),
+        ("never", False, 1, []),
+        ("always", True, 1, ["alpine"]),
+        ("always", False, 1, ["alpine"]),
+    ],
+)
+def test_pull_policies(policy: str, is_here: bool, starts: int, pulled: list[str]) -> None:
+    values = parse(run.COMMAND.flags, ["--pull", policy, "-q"])[0]
+    images = Images()
+    session: Any = SimpleNamespace(engine=SimpleNamespace(images=images))
+    started = []
+
+    def start() -> int:
+        started.append(1)
+        if not is_here and not images.pulled:
+            raise ImageNotFound("alpine")
+        return 7
+
+    def work() -> int:
+        return build.with_image(session, values, ContainerConfig(image="alpine"), start)
+
+    if is_here or policy != "never":
+        assert work() == 7
+    else:
+        with pytest.raises(ImageNotFound):
+            work()
+    assert (len(started), images.pulled) == (starts, pulled)
 
 
 def test_bad_pull_policies() -> None:
+    nobody: Any = None
     with pytest.raises(UsageError, match="invalid pull option: 'foo'"):
-        build.pull_policy(parse(run.COMMAND.flags, ["--pull", "foo"])[0])
-    with pytest.raises(Unsupported, match="needs a registry client"):
-        build.pull_policy(parse(run.COMMAND.flags, ["--pull=always"])[0])
+        build.with_image(nobody, parse(run.COMMAND.flags, ["--pull", "foo"])[0], nobody, nobody)

@@ -74,14 +74,14 @@ def test_mistakes(proa: Proa, arguments: list[str], code: int, message: str) -> 
 )
 def test_run_that_fails(proa: Proa, error: Exception, code: int) -> None:
     proa.engine.containers.outcome = error
-    assert proa("run", "alpine") == code
+    assert proa("run", "--pull", "never", "alpine") == code
     assert proa.err.startswith("proa: ")
     assert proa.err.count("\n") == 1
 
 
 def test_what_other_commands_fail_with_is_1(proa: Proa) -> None:
     proa.engine.containers.outcome = ImageNotFound("no such image: x")
-    assert proa("create", "x") == 1
+    assert proa("create", "--pull", "never", "x") == 1
     assert proa("exec", "gone", "ls") == 1
 
 

@@ -10,13 +10,17 @@ from proa.cli.exit_codes import WrongArguments
 from proa.cli.flags import UsageError
 from proa.cli.output import warn
 from proa.engine.config import ContainerConfig
+from proa.errors import ImageNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
+    from proa.cli.command import Session
     from proa.cli.flags import Values
+
+    T = TypeVar("T")
 
 FIELDS = {
     "blkio-weight": "blkio_weight",
@@ -170,21 +174,32 @@ def build_config(
     return ContainerConfig(**given)
 
 
-def pull_policy(values: Values) -> str:
-    """always, missing or never. Raises UsageError, Unsupported."""
+def with_image(
+    session: Session, values: Values, config: ContainerConfig, start: Callable[[], T]
+) -> T:
+    """Do `start`, with the image pulled before or after as `--pull` says.
+
+    always: before; missing: where it turns out that the image is not here; never. Raises
+    UsageError, and what pulling or `start` raises.
+    """
     policy = values.text("pull", "missing")
     if policy not in _PULL:
         raise UsageError(
             f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"'
         )
     if policy == "always":
-        from proa.errors import Unsupported
+        from proa.cli.image.pull import pull_for_container
 
-        raise Unsupported(
-            "--pull=always needs a registry client, which comes with a later release; "
-            "load the image with 'proa load'"
-        )
-    return policy
+        pull_for_container(session, config, quiet=values.flag("quiet"))
+    try:
+        return start()
+    except ImageNotFound:
+        if policy != "missing":
+            raise
+    from proa.cli.image.pull import pull_for_container
+
+    pull_for_container(session, config, quiet=values.flag("quiet"), is_missing=True)
+    return start()
 
 
 def _function(part: str) -> Callable[[Values], dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proa.cli.command import Command
-from proa.cli.container.build import build_config, pull_policy
+from proa.cli.container.build import build_config, with_image
 from proa.cli.container.options import CREATE_FLAGS
 from proa.cli.output import line
 
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
 
 def _create(session: Session, values: Values, arguments: list[str]) -> int:
     config = build_config(values, arguments)
-    pull_policy(values)
     containers = session.engine.containers
     if "cidfile" in values:
         from proa.cli.container.cidfile import IdFile
 
         with IdFile(values.text("cidfile")) as file:
-            container = containers.create(config)
+            container = with_image(session, values, config, lambda: containers.create(config))
             file.write(container.id)
     else:
-        container = containers.create(config)
+        container = with_image(session, values, config, lambda: containers.create(config))
     line(container.id)
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from proa.cli.command import Command
-from proa.cli.container.build import build_config, pull_policy
+from proa.cli.container.build import build_config, with_image
 from proa.cli.container.options import CREATE_FLAGS
 from proa.cli.exit_codes import ENGINE, OK, WrongArguments
 from proa.cli.output import STDERR, STDIN, STDOUT, line
@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 def _run(session: Session, values: Values, arguments: list[str]) -> int:
     detach = values.flag("detach")
     config = build_config(values, arguments, detach=detach)
-    pull_policy(values)
     if config.tty and config.attach_stdin and not posix.isatty(STDIN):
         raise WrongArguments("the input device is not a TTY: leave -t away where stdin is none")
     if "cidfile" in values:
         from proa.cli.container.cidfile import IdFile
 
         with IdFile(values.text("cidfile")) as file:
-            return _start(session, values, config, lambda container: file.write(container.id))
-    return _start(session, values, config, None)
+            return with_image(
+                session,
+                values,
+                config,
+                lambda: _start(session, values, config, lambda container: file.write(container.id)),
+            )
+    return with_image(session, values, config, lambda: _start(session, values, config, None))
 
 
 def _start(
