@@ -47,7 +47,7 @@ def test_what_cannot_be_executed_is_126(alpine: Command, path: str) -> None:
 
 
 def test_a_missing_image_is_125_and_named(alpine: Command) -> None:
-    result = alpine("run", "--rm", "nosuch:9", code=125)
+    result = alpine("run", "--rm", "--pull", "never", "nosuch:9", code=125)
 
     assert "nosuch:9" in result.stderr
     assert result.stderr.count("\n") == 1

@@ -54,7 +54,7 @@ def test_a_failed_command_raises_and_says_what_it_wrote(engine: Engine) -> None:
 
 def test_errors_are_kinds(engine: Engine) -> None:
     with pytest.raises(proa.ImageNotFound):
-        engine.containers.run("no-such-image")
+        engine.containers.create(proa.ContainerConfig(image="no-such-image"))
     with pytest.raises(proa.CommandNotFound):
         engine.containers.run("alpine", ["/no/such"], remove=True)
     with pytest.raises(proa.ContainerNotFound):
