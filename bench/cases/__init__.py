@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import cold, exec_, load, many, memory, ps, warm
+from bench.cases import cold, exec_, load, many, many_cost, memory, ps, stats, warm
 from bench.context import Context
 from bench.measure import Measurement
 
@@ -14,6 +14,8 @@ CASES: dict[str, Callable[[Context], list[Measurement]]] = {
     "exec": exec_.measure,
     "memory": memory.measure,
     "many": many.measure,
+    "many-cost": many_cost.measure,
     "ps": ps.measure,
+    "stats": stats.measure,
     "load": load.measure,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -18,7 +19,7 @@ def measure(context: Context) -> list[Measurement]:
     try:
         for number in (1, many):
             for name, engine in context.engines.items():
-                _start(engine, range(started[name], number))
+                start(engine, [f"ps-{index}" for index in range(started[name], number)])
                 started[name] = number
             measurement = Measurement(
                 "ps", f"ps, {number} running containers", "ms", (Bar(2.0, "docker"),)
@@ -35,9 +36,11 @@ def measure(context: Context) -> list[Measurement]:
     return results
 
 
-def _start(engine: Engine, numbers: range) -> None:
-    def start(number: int) -> None:
-        engine.output(*DETACHED, "--name", f"ps-{number}", IMAGE, "sleep", "100000")
+def start(engine: Engine, names: Iterable[str]) -> None:
+    """Start an idle container of each name."""
+
+    def run(name: str) -> None:
+        engine.output(*DETACHED, "--name", name, IMAGE, "sleep", "100000")
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(start, numbers))
+        list(pool.map(run, names))

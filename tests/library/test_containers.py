@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def test_a_detached_container_and_what_is_known_of_it(engine: Engine) -> None:
     assert [item.name for item in engine.containers.list(filters={"label": "role=test"})] == ["web"]
     assert engine.containers.get(container.id[:6]).id == container.id
     assert "CMD" in container.top()[0]
-    assert container.stats()["pids"]["current"] == 1
+    assert container.stats(stream=False)["pids_stats"]["current"] == 1
     container.rename("web2")
     container.reload()
     assert container.name == "web2"
@@ -346,8 +347,9 @@ def test_limits_can_be_changed(engine: Engine) -> None:
     wanted = container.attrs["HostConfig"]
     assert (wanted["Memory"], wanted["PidsLimit"]) == (32 << 20, 20)
     assert wanted["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 2}
-    assert container.stats()["pids"]["limit"] == 20
-    assert container.stats()["memory"]["limit"] == 32 << 20
+    found = container.stats(stream=False, one_shot=True)
+    assert found["pids_stats"]["limit"] == 20
+    assert found["memory_stats"]["limit"] == 32 << 20
     container.update(restart_policy={"Name": "no"})
     assert container.attrs["HostConfig"]["RestartPolicy"]["Name"] == "no"
     with pytest.raises(proa.InvalidArgument, match="no option colour"):
@@ -422,3 +424,21 @@ def test_waiting_has_an_end(engine: Engine) -> None:
     with pytest.raises(proa.InvalidArgument, match="70000 rows"):
         container.resize(70_000, 80)
     container.remove(v=True, force=True)
+
+
+def test_what_it_uses(engine: Engine) -> None:
+    box = engine.containers.run(
+        "alpine", ["sh", "-c", "while :; do :; done"], detach=True, mem_limit="64m"
+    )
+    found = box.stats(stream=False)
+    cpu, before = found["cpu_stats"], found["precpu_stats"]
+    assert cpu["cpu_usage"]["total_usage"] > before["cpu_usage"]["total_usage"] > 0
+    assert cpu["system_cpu_usage"] > before["system_cpu_usage"]
+    assert found["memory_stats"]["limit"] == 64 << 20
+    assert found["preread"] < found["read"]
+    stream = box.stats(decode=True)
+    assert next(stream)["id"] == next(stream)["id"] == box.id
+    assert json.loads(next(box.stats()))["name"] == f"/{box.name}"
+    box.kill()
+    assert list(stream) == []
+    assert box.stats(stream=False)["memory_stats"] == {}

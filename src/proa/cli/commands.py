@@ -23,6 +23,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "rm": "container.rm",
         "run": "container.run",
         "start": "container.start",
+        "stats": "container.stats",
         "stop": "container.stop:STOP",
         "top": "container.top",
         "unpause": "container.pause:UNPAUSE",
@@ -75,6 +76,7 @@ SHORTCUTS: dict[str, tuple[str, str]] = {
     "run": ("container", "run"),
     "save": ("image", "save"),
     "start": ("container", "start"),
+    "stats": ("container", "stats"),
     "stop": ("container", "stop"),
     "tag": ("image", "tag"),
     "top": ("container", "top"),
@@ -99,7 +101,7 @@ ALIASES: dict[str, dict[str, str]] = {
 
 LATER: frozenset[str] = frozenset(
     "build builder buildx checkpoint commit compose config context cp diff export login "
-    "logout manifest network node plugin push search secret service stack stats swarm trust "
+    "logout manifest network node plugin push search secret service stack swarm trust "
     "volume".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""

@@ -119,15 +119,19 @@ class Container:
         """The image it was made from. Raises ImageNotFound where that was removed by force."""
         return self._engine.images.get(self._row.image)
 
-    def stats(self) -> dict[str, Any]:
-        """What it uses at this moment, as the cgroup counts it: cpu, memory, pids, blkio.
+    def stats(
+        self, *, decode: bool | None = None, stream: bool = True, one_shot: bool = False
+    ) -> Any:
+        """What it uses, in the form of Docker's API: each second until it ends, as lines of JSON.
 
-        Raises Conflict where it does not run.
+        `decode`: as objects instead. `stream=False`: one object, made of two samples half a second
+        apart; with `one_shot` of one, at once.
         """
-        from proa.runtime.container import Container as Running
+        from proa.engine import stats
 
-        self._require_running("measure")
-        return Running.load(self.id, f"{self._engine.root}/run/oci").stats()
+        if stream:
+            return stats.stream(self._engine, self, decode=bool(decode))
+        return stats.single(self._engine, self, one_shot=one_shot)
 
     @property
     def attrs(self) -> dict[str, Any]:
