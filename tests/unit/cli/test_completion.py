@@ -28,7 +28,7 @@ def complete(proa: Proa, *words: str) -> list[str]:
 def test_bash(proa: Proa) -> None:
     assert complete(proa, "proa", "ren") == ["rename"]
     assert complete(proa, "proa", "container", "un") == ["unpause"]
-    assert complete(proa, "proa", "--root", "/x", "st") == ["start", "stop"]
+    assert complete(proa, "proa", "--root", "/x", "st") == ["start", "stats", "stop"]
     assert complete(proa, "proa", "run", "--cap-a") == ["--cap-add"]
     assert complete(proa, "proa", "container", "run", "--cap-a") == ["--cap-add"]
     assert complete(proa, "proa", "stop", "w") == ["web"]
