@@ -173,11 +173,16 @@ def _inhabited_by_others(cgroup: str) -> bool:
 
 
 def _loops() -> frozenset[str]:
-    return frozenset(
-        name
-        for name in _names("/sys/block")
-        if name.startswith("loop") and os.path.exists(f"/sys/block/{name}/loop")
-    )
+    """Those of files of the tests': others, a benchmark for one, attach and detach theirs."""
+    found = set()
+    for name in _names("/sys/block"):
+        try:
+            with open(f"/sys/block/{name}/loop/backing_file") as file:
+                if file.read().startswith(tempfile.gettempdir()):
+                    found.add(name)
+        except OSError:
+            continue  # it is none, or has just been detached
+    return frozenset(found)
 
 
 def _descriptors() -> frozenset[tuple[int, str]]:
