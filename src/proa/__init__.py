@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from proa.engine.config import ContainerConfig as ContainerConfig
     from proa.engine.config import Device as Device
     from proa.engine.config import DeviceRate as DeviceRate
+    from proa.engine.config import DeviceRequest as DeviceRequest
     from proa.engine.config import Healthcheck as Healthcheck
     from proa.engine.config import Mount as Mount
     from proa.engine.config import RestartPolicy as RestartPolicy
@@ -60,7 +61,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engine.attach": "Detached Ends",
-    "engine.config": ("ContainerConfig Device DeviceRate Healthcheck Mount RestartPolicy Ulimit"),
+    "engine.config": (
+        "ContainerConfig Device DeviceRate DeviceRequest Healthcheck Mount RestartPolicy Ulimit"
+    ),
     "engine.container": "Container",
     "engine.containers": "ContainerSummary",
     "engine.engine": "Engine",

@@ -15,7 +15,7 @@ import stat
 import sys
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DEPENDENCIES = ("isal", "urllib3", "zstandard")
+DEPENDENCIES = ("isal", "urllib3", "yaml", "zstandard")
 
 
 def install(prefix: str) -> str:

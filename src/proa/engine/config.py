@@ -50,6 +50,19 @@ class Device:
 
 
 @record
+class DeviceRequest:
+    """Devices by name, of which CDI files say what they are; as in Docker's API."""
+
+    driver: str = ""
+    """cdi: `device_ids` are full names, `vendor.com/class=name`; else whose GPUs, ''"""
+    count: int = 0
+    """of GPUs; -1: all"""
+    device_ids: tuple[str, ...] = ()
+    capabilities: tuple[tuple[str, ...], ...] = ()
+    options: Mapping[str, str] | None = None
+
+
+@record
 class Ulimit:
     """A resource limit of setrlimit(2), by its lower-case name without RLIMIT_; -1: unlimited."""
 
@@ -173,6 +186,7 @@ class ContainerConfig:
     """as `--security-opt`: no-new-privileges, seccomp=…, apparmor=…, label=…, systempaths=…;
     of seccomp=FILE the caller has put the file's JSON in place of its name"""
     devices: tuple[Device, ...] = ()
+    device_requests: tuple[DeviceRequest, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     groups_add: tuple[str, ...] = ()
     userns_mode: str = ""
@@ -201,6 +215,7 @@ def to_json(value: object) -> Any:
 _PARTS: dict[str, type] = {
     "mounts": Mount,
     "devices": Device,
+    "device_requests": DeviceRequest,
     "ulimits": Ulimit,
     "restart": RestartPolicy,
     "blkio_weight_device": DeviceRate,

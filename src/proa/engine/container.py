@@ -631,6 +631,7 @@ class Container:
             runtime=_runtime(config.runtime),
             read_only=config.read_only,
             healthcheck=healthcheck,
+            edits=_edits(config),
         )
 
     def _log_info(self, config: ContainerConfig, resolved: Process) -> dict[str, Any] | None:
@@ -695,6 +696,15 @@ def _runtime(name: str | None) -> str | None:
     from proa.monitor.foreign import find_runtime
 
     return find_runtime(name)
+
+
+def _edits(config: ContainerConfig) -> dict[str, Any] | None:
+    """What the devices that it asks for by name need, as they are described now."""
+    if not config.device_requests:
+        return None
+    from proa.engine.cdi.requests import plan
+
+    return plan(config.device_requests)
 
 
 def _attach(ends: Ends, *, wait: bool = False) -> dict[str, Any]:

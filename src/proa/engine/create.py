@@ -44,6 +44,8 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
     spec.check_modes(config)
     if config.log_driver != "json-file" or config.log_options:
         _check_log(config)
+    if config.device_requests:
+        _check_devices(config)
     if config.auto_remove and config.restart.name != "no":
         raise InvalidArgument("conflicting options: --restart and --rm")
     if config.name is not None:
@@ -97,6 +99,13 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         raise
     finally:
         posix.close(lock)
+
+
+def _check_devices(config: ContainerConfig) -> None:
+    """Refuse devices that cannot be had. Raises NotFound, Conflict, InvalidArgument."""
+    from proa.engine.cdi.requests import plan
+
+    plan(config.device_requests)
 
 
 def _check_log(config: ContainerConfig) -> None:

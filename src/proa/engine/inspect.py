@@ -210,7 +210,17 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
             for device in config.devices
         ],
         "DeviceCgroupRules": list(config.device_cgroup_rules) or None,
-        "DeviceRequests": None,
+        "DeviceRequests": [
+            {
+                "Driver": request.driver,
+                "Count": request.count,
+                "DeviceIDs": list(request.device_ids) or None,
+                "Capabilities": [list(words) for words in request.capabilities] or None,
+                "Options": dict(request.options or {}) or None,
+            }
+            for request in config.device_requests
+        ]
+        or None,
         "KernelMemory": config.kernel_memory or 0,
         "KernelMemoryTCP": 0,
         "MemoryReservation": config.memory_reservation or 0,

@@ -9,6 +9,7 @@ from proa.engine.config import (
     ContainerConfig,
     Device,
     DeviceRate,
+    DeviceRequest,
     Healthcheck,
     Mount,
     RestartPolicy,
@@ -250,11 +251,37 @@ def _tmpfs(value: Mapping[str, str]) -> dict[str, Any]:
 
 def _devices(value: Sequence[str]) -> dict[str, Any]:
     devices = []
+    named = tuple(text for text in value if not text.startswith("/") and "=" in text)
     for text in value:
+        if text in named:
+            continue
         source, _, rest = text.partition(":")
         target, _, permissions = rest.partition(":")
         devices.append(Device(source, target or source, permissions or "rwm"))
+    if named:
+        request = DeviceRequest(driver="cdi", device_ids=named)
+        return {"devices": tuple(devices), "device_requests": (request,)}
     return {"devices": tuple(devices)}
+
+
+def _device_requests(value: Sequence[DeviceRequest | Mapping[str, Any]]) -> dict[str, Any]:
+    """Of docker-py's `types.DeviceRequest`, which is an object of Docker's API, or ours."""
+    found = []
+    for item in value:
+        if isinstance(item, DeviceRequest):
+            found.append(item)
+            continue
+        lower = {str(name).lower().replace("_", ""): entry for name, entry in item.items()}
+        found.append(
+            DeviceRequest(
+                driver=lower.get("driver") or "",
+                count=lower.get("count") or 0,
+                device_ids=tuple(lower.get("deviceids") or ()),
+                capabilities=tuple(map(tuple, lower.get("capabilities") or ())),
+                options=lower.get("options") or None,
+            )
+        )
+    return {"device_requests": tuple(found)}
 
 
 def _restart(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,7 +331,6 @@ _ABSENT = {
     "mac_address": _NETWORKS,
     "networking_config": _NETWORKS,
     "volume_driver": "needs named volumes, which come with a later release",
-    "device_requests": "is not available: pass the device files with devices=",
 }
 _WINDOWS = "is for Windows containers"
 _ABSENT.update(
@@ -340,6 +366,7 @@ _CONVERTERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "kernel_memory": lambda value: {"kernel_memory": size(value)},
     "tmpfs": _tmpfs,
     "devices": _devices,
+    "device_requests": _device_requests,
     "restart_policy": _restart,
     "ulimits": _ulimits,
     "extra_hosts": _extra_hosts,

@@ -50,6 +50,8 @@ class Job:
     restart_count: int = 0
     healthcheck: Mapping[str, Any] | None = None
     """see `health.Health`; None: nobody checks"""
+    edits: Mapping[str, Any] | None = None
+    """what devices need of the spec; see `edits.apply`"""
 
 
 def to_message(job: Job) -> dict[str, Any]:

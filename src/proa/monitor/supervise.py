@@ -270,6 +270,10 @@ class Monitor:
             posix.close(descriptor)
         if self.job.join:
             self._join_namespaces(spec)
+        if self.job.edits is not None:
+            from proa.monitor.edits import apply
+
+            apply(spec, self.job.edits)
         if spec["process"].get("rlimits"):
             from proa.monitor.reach import lower_limits
 
@@ -651,8 +655,9 @@ def apply_user(
     """Put `user`, as found in the file system `root`, into an OCI process: ids and HOME."""
     found = look_up(root, user, groups_add)
     entry: dict[str, Any] = {"uid": found.uid, "gid": found.gid}
+    given = process.get("user", {}).get("additionalGids") or ()
     if found.groups and (groups_add or may_have_groups()):
-        entry["additionalGids"] = list(found.groups)
+        entry["additionalGids"] = list(dict.fromkeys((*found.groups, *given)))
     process["user"] = {**process.get("user", {}), **entry}
     environment = process.setdefault("env", [])
     if not any(item.startswith("HOME=") for item in environment):

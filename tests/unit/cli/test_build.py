@@ -17,6 +17,7 @@ from proa.engine.config import (
     ContainerConfig,
     Device,
     DeviceRate,
+    DeviceRequest,
     Healthcheck,
     Mount,
     RestartPolicy,
@@ -121,6 +122,15 @@ def test_nothing_said_is_nothing_decided() -> None:
         (["--dns", "1.1.1.1", "--dns-search", "x.org"], "dns", ("1.1.1.1",)),
         (["--dns-opt", "ndots:1"], "dns_options", ("ndots:1",)),
         (["--log-driver", "none"], "log_driver", "none"),
+        (
+            ["--gpus", '"device=0,1",driver=amd', "--device", "v.com/c=x", "--device", "/dev/null"],
+            "device_requests",
+            (
+                DeviceRequest("amd", 0, ("0", "1"), (("gpu",),), {}),
+                DeviceRequest("cdi", 0, ("v.com/c=x",)),
+            ),
+        ),
+        (["--gpus", "all"], "device_requests", (DeviceRequest("", -1, (), (("gpu",),), {}),)),
         (["--log-opt", "max-size=1m"], "log_options", {"max-size": "1m"}),
         (
             ["--health-cmd", "true", "--health-interval", "5s", "--health-retries=2"],
@@ -310,12 +320,10 @@ def test_attached_and_not() -> None:
         (["--mac-address", "x"], "--mac-address needs"),
         (["--network-alias", "x"], "--network-alias needs"),
         (["--add-host", "x:host-gateway"], "host-gateway needs"),
-        (["--gpus", "all"], "GPUs by driver are not available"),
         (["--isolation", "hyperv"], "Windows"),
         (["--cpu-count", "1"], "Windows"),
         (["--use-api-socket"], "no API socket"),
         (["--disable-content-trust=false"], "content trust is not available"),
-        (["--device", "vendor.com/class=name"], "CDI devices are not available"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(arguments: list[str], message: str) -> None:

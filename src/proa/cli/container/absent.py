@@ -14,7 +14,6 @@ _WINDOWS = "it is for Windows containers; leave it away"
 _REASONS = {
     "cpu-count": _WINDOWS,
     "cpu-percent": _WINDOWS,
-    "gpus": "GPUs by driver are not available; pass the device files with --device",
     "io-maxbandwidth": _WINDOWS,
     "io-maxiops": _WINDOWS,
     "isolation": _WINDOWS,

@@ -85,7 +85,7 @@ _PARTS: dict[str, str] = {
     "env": "metadata:environment",
     "env-file": "metadata:environment",
     "expose": "network:exposed",
-    "gpus": "absent:refuse",
+    "gpus": "gpus:requests",
     "health-cmd": "health:healthcheck",
     "health-interval": "health:healthcheck",
     "health-retries": "health:healthcheck",
@@ -159,6 +159,8 @@ def build_config(
             parts[part] = None
         elif name not in _ELSEWHERE:
             raise AssertionError(f"nothing reads --{name}")
+    if "devices:devices" in parts:
+        parts["gpus:requests"] = None
     for part in parts:
         given.update(_function(part)(values))
     if "entrypoint" in values:

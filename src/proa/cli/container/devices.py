@@ -24,7 +24,13 @@ _RATES: dict[str, tuple[str, Callable[[str], int]]] = {
 
 def devices(values: Values) -> dict[str, Any]:
     """`--device source[:target[:permissions]]`. Raises UsageError, Unsupported."""
-    return {"devices": tuple(_device(text) for text in values.texts("device"))}
+    texts = values.texts("device")
+    return {"devices": tuple(_device(text) for text in texts if not is_cdi_name(text))}
+
+
+def is_cdi_name(text: str) -> bool:
+    """Whether `--device` names a device that a CDI file describes: vendor.com/class=name."""
+    return not text.startswith("/") and "/" in text and "=" in text
 
 
 def _device(text: str) -> Device:
@@ -33,11 +39,7 @@ def _device(text: str) -> Device:
 
     source, *more = text.split(":")
     if not source.startswith("/"):
-        if "/" in source and "=" in source:
-            from proa.errors import Unsupported
-
-            raise Unsupported(f"device {text}: CDI devices are not available; name the device file")
-        raise wrong("expected an absolute path, as /dev/fuse")
+        raise wrong("expected an absolute path, as /dev/fuse, or vendor.com/class=name")
     target, permissions = source, "rwm"
     if len(more) == 1:
         if _is_permissions(more[0]):

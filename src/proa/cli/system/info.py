@@ -9,6 +9,7 @@ from proa.cli.command import Command
 from proa.cli.output import write
 from proa.cli.system.version import version
 from proa.cli.units import binary_size
+from proa.engine.cdi.registry import DIRECTORIES, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def facts(session: Session) -> dict[str, Any]:
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "Name": platform.node(),
         "Rootless": os.geteuid() != 0,
+        "CDISpecDirs": list(DIRECTORIES),
+        "DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in sorted(load().devices)],
     }
 
 
@@ -81,6 +84,8 @@ def _text(known: dict[str, Any]) -> str:
         ("Total Memory", binary_size(known["MemTotal"])),
         ("Name", known["Name"]),
         ("Root Dir", known["DockerRootDir"]),
+        ("CDI spec directories", ", ".join(known["CDISpecDirs"])),
+        ("CDI devices", ", ".join(device["ID"] for device in known["DiscoveredDevices"]) or "none"),
         ("Rootless", "true" if known["Rootless"] else "false"),
     ]
     return "Engine:\n" + "".join(f" {label}: {value}\n" for label, value in lines)

@@ -8,7 +8,7 @@ Each probe does what a container would need, where it could hurt in a child of t
 
 from __future__ import annotations
 
-from proa.engine.check import cgroups, isolation, programs, storage, users
+from proa.engine.check import cgroups, devices, isolation, programs, storage, users
 from proa.engine.check.finding import LIMITED, MISSING, OK, Finding
 
 __all__ = ("LIMITED", "MISSING", "OK", "Finding", "check")
@@ -24,4 +24,5 @@ def check(root: str | None = None) -> list[Finding]:
         *storage.findings(root or default_root()),
         *users.findings(),
         *programs.findings(),
+        *devices.findings(),
     ]
