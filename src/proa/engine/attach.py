@@ -61,10 +61,10 @@ class Detached(Exception):
 class Attachment:
     """Copies between `ends` and `stream` until the process has ended.
 
-    `channel` brings the exit code: `{"exited": code}`; with `left` in it the monitor leaves to
-    `on_end`, which is given the message, what else is to be done. `on_detach` is called where the
-    user leaves. `resize` names the operation that tells
-    the monitor the terminal's size. `redraw`: whoever is attached late sees what is there already.
+    `channel` brings the exit code: `{"exited": code}`. With `left` in a message, or with `gone`
+    in one before it, the monitor leaves to `on_end`, which is given the message, what is to be done
+    then. `on_detach` is called where the user leaves. `resize` names the operation that tells the
+    monitor the terminal's size. `redraw`: whoever is attached late sees what is there already.
     """
 
     def __init__(
@@ -201,6 +201,8 @@ class Attachment:
         if received is None:
             raise Unavailable("the container's monitor is gone; 'proa ps -a' shows what is left")
         message = received[0]
+        if message.get("gone") and self._on_end is not None:
+            self._on_end(message)
         if "exited" in message or message.get("error"):
             self._result = message
             # the monitor may end now, and with it the channel, before we have read all output

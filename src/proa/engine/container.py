@@ -429,7 +429,7 @@ class Container:
         store.containers.delete(self.id)
 
     def _remove_handed_over(self, message: Mapping[str, Any]) -> None:
-        """Remove what its monitor has left to us, which has ended all else.
+        """Remove what its monitor has left to us: first its files, then, with all else ended, it.
 
         Nothing marks that the removal has begun: with `--rm` it is what follows in any state.
         """
@@ -437,7 +437,8 @@ class Container:
 
         store = self._engine.store
         snapshots_of(store.root).remove(self.directory)
-        store.containers.delete(self.id, message["happenings"])
+        if "happenings" in message:
+            store.containers.delete(self.id, message["happenings"])
 
     def end_lost(self) -> None:
         """End what a monitor that was killed has left running; nothing where one lives."""

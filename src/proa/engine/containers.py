@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from proa.engine.container import Container
-from proa.errors import ContainerNotFound, ImageNotFound, ProaError
+from proa.errors import ContainerNotFound, ImageNotFound, ProaError, Unavailable
 from proa.lean.record import record, replace
 from proa.monitor.lock import MonitorLocks
 
@@ -52,6 +52,10 @@ class ContainerSummary:
     """starting, healthy, unhealthy; None where nobody checks"""
     size_rw: int | None = None
     size_rootfs: int | None = None
+
+
+_ANSWER = 0.5
+"""Seconds that a monitor has to say that its container runs."""
 
 
 class Containers:
@@ -296,10 +300,29 @@ class Containers:
         if self._locks is None:
             self._locks = MonitorLocks(self._engine.root)
         if self._locks.holder(row.row):
-            return row
+            return self._told(row) if status == "created" else row
         from proa.engine.recover import settle
 
         return settle(self._engine.store, row)
+
+    def _told(self, row: ContainerRow) -> ContainerRow:
+        """The row of a container that is starting: its monitor may know more than the database."""
+        from proa.lean.channel import connect
+        from proa.monitor.job import SOCKET
+
+        store = self._engine.store
+        try:
+            channel = connect(store.path("run", row.id), SOCKET)
+        except Unavailable:
+            return row  # it has not begun to run
+        try:
+            channel.send({"op": "record"})
+            # it does not answer while its start takes long: then it does not run yet
+            return store.containers.find(row.id) if channel.wait(_ANSWER) else row
+        except (Unavailable, ContainerNotFound):
+            return row  # it has just ended
+        finally:
+            channel.close()
 
     def _start(self, container: Container, start: Callable[[], T]) -> T:
         try:

@@ -42,6 +42,7 @@ class Control:
             "halt": self._halt,
             "kill": self._kill,
             "pause": self._pause,
+            "record": self._record,
             "resize": self._resize,
             "restart-policy": self._restart_policy,
             "resume": self._resume,
@@ -171,6 +172,10 @@ class Control:
 
     def _resume(self, _channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> Any:
         self._monitor.resume()
+        return {}
+
+    def _record(self, _channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> Any:
+        self._monitor.record()
         return {}
 
     def _resize(self, _channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> Any:

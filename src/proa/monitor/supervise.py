@@ -319,6 +319,10 @@ class Monitor:
         if self._health is not None:
             self._health.end()
         streams.finish()
+        own = self.job.runtime is None
+        if own and self.job.auto_remove and self._is_awaited and streams.delivered:
+            # its files can go while we take down the rest of it
+            self._tell_starter({"gone": True})
         container.delete(force=True)
         self.container = None
         ran = time.monotonic() - self._began
@@ -433,7 +437,7 @@ class Monitor:
         It has all that is needed in memory, which this process has yet to import.
         """
         starter = self._starter
-        if not self._attached or starter is None or starter.fileno() < 0:
+        if not self._is_awaited or starter is None:
             return False
         self._leave()
         poll = select.poll()
@@ -449,6 +453,18 @@ class Monitor:
         except (ProaError, OSError):
             pass
         return False
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether who started the container waits for its end."""
+        return self._attached and self._starter is not None and self._starter.fileno() >= 0
+
+    def _tell_starter(self, message: dict[str, Any]) -> None:
+        assert self._starter is not None
+        try:
+            self._starter.send(message)
+        except Unavailable:
+            return  # it is gone itself
 
     def _linger(self) -> None:
         """Stay until every viewer has all of the output, and the log's keeper."""
@@ -526,6 +542,11 @@ class Monitor:
         names = frozenset(name for name in ("stdout", "stderr") if how.get(name, True))
         stdin = bool(how.get("stdin")) and self.job.open_stdin
         self.streams.attach(stream, streams=names, stdin=stdin, stdin_once=self.job.stdin_once)
+
+    def record(self) -> None:
+        """Tell the database what it has not been told yet."""
+        if self._unrecorded:
+            self._record_late()
 
     @property
     def lives(self) -> bool:

@@ -79,14 +79,12 @@ class CgroupView:
         for mountpoint, controllers in shared.items():
             name = mountpoint.rpartition("/")[2]
             posix.mkdir(name, 0o755, dir_fd=directory)
-            hierarchy = posix.open(
-                name, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=directory
-            )
             if self.own_namespace:
                 view = _cgroup1(controllers, self._attributes())
             else:
                 view = self._bind(self.where.directory_v1(controllers[0], ""))
-            place.mount_over(view, hierarchy)
+            # in a file system that was made just now: no link is in the way
+            mount.attach(view, name, dir_fd=directory)
             for controller in controllers:
                 if len(controllers) > 1 and controller != name:
                     posix.symlink(name, controller, dir_fd=directory)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Never
 
-    from proa.kernel.cgroup import Cgroup
+    from proa.kernel.cgroup import Cgroup, Mountpoints
     from proa.runtime.namespaces import Namespaces
     from proa.runtime.seccomp import Filter
 
@@ -109,13 +109,15 @@ def make(
     spec = request.spec
     linux = spec.get("linux") or {}
     spaces = namespaces.of_spec(linux)
-    birth = _birth(request, spaces)
+    hierarchies = discover()
+    birth = _birth(request, spaces, hierarchies)
     whole = process.owns_machine()
     with _Work() as work:
         cgroup = open_manager(
             linux.get("cgroupsPath") or request.cgroup,
             systemd=request.systemd,
             rootless=not whole,
+            mountpoints=hierarchies,
         )
         handed = _open(request, birth, work)
         resources = _with_default_devices(linux.get("resources") or {})
@@ -188,7 +190,7 @@ def _allows_all(rule: Mapping[str, Any]) -> bool:
     )
 
 
-def _birth(request: Request, spaces: Namespaces) -> Birth:
+def _birth(request: Request, spaces: Namespaces, hierarchies: Mountpoints) -> Birth:
     """What the first process will do. Raises InvalidArgument, Unsupported."""
     spec = request.spec
     linux = spec.get("linux") or {}
@@ -220,7 +222,7 @@ def _birth(request: Request, spaces: Namespaces) -> Birth:
     return Birth(
         id=request.id,
         namespaces=spaces,
-        plan=plan_rootfs(spec, bundle=request.bundle, hierarchies=discover),
+        plan=plan_rootfs(spec, bundle=request.bundle, hierarchies=hierarchies),
         execution=execution,
         hostname=hostname or None,
         domainname=domainname or None,

@@ -119,21 +119,24 @@ class Place:
         Otherwise they would not be where everything else expects them, and what is masked in them
         would not be masked. Raises HostileData, OSError.
         """
-        posix.close(mkdirs_in_root(self.root, destination))
-        try:
-            return openat2(
-                self.root,
-                destination.lstrip("/") or ".",
-                posix.O_PATH | posix.O_DIRECTORY,
-                resolve=RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
-            )
-        except OSError as error:
-            if error.errno in (ELOOP, EXDEV):
-                raise HostileData(
-                    f"{destination} of the root file system is reached by a symbolic link; "
-                    "it must be a directory"
-                ) from None
-            raise
+        while True:
+            try:
+                return openat2(
+                    self.root,
+                    destination.lstrip("/") or ".",
+                    posix.O_PATH | posix.O_DIRECTORY,
+                    resolve=RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
+                )
+            except OSError as error:
+                if error.errno == ENOENT:
+                    posix.close(mkdirs_in_root(self.root, destination))
+                    continue
+                if error.errno in (ELOOP, EXDEV):
+                    raise HostileData(
+                        f"{destination} of the root file system is reached by a symbolic link; "
+                        "it must be a directory"
+                    ) from None
+                raise
 
     def mount_over(self, mount: int, target: int) -> None:
         """Attach the detached mount at what `target` describes."""

@@ -16,7 +16,7 @@ from proa.runtime.place import normalize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any, Protocol
 
     from proa.kernel.cgroup import Mountpoints
@@ -42,13 +42,11 @@ class Plan:
     """the bind mounts, which have to be opened before"""
 
 
-def plan_rootfs(
-    spec: Mapping[str, Any], *, bundle: str, hierarchies: Callable[[], Mountpoints]
-) -> Plan:
+def plan_rootfs(spec: Mapping[str, Any], *, bundle: str, hierarchies: Mountpoints) -> Plan:
     """What has to be done to the root file system of the container of `spec`.
 
-    `bundle`: the directory that relative sources are relative to. `hierarchies`: finds the
-    cgroup hierarchies of the host, if the spec mounts them. Raises InvalidArgument.
+    `bundle`: the directory that relative sources are relative to. `hierarchies`: the
+    cgroup hierarchies of the host. Raises InvalidArgument.
     """
     linux = spec.get("linux") or {}
     mounts: list[Operation] = []
@@ -76,7 +74,7 @@ def _mount(
     linux: Mapping[str, Any],
     bundle: str,
     number: int,
-    hierarchies: Callable[[], Mountpoints],
+    hierarchies: Mountpoints,
 ) -> BindMount | FileSystem | CgroupView:
     destination = normalize(entry.get("destination"))
     if destination == "/":
@@ -101,7 +99,7 @@ def _mount(
         from proa.runtime.cgroup_mount import CgroupView
 
         own = any(item.get("type") == "cgroup" for item in linux.get("namespaces") or ())
-        return CgroupView(destination, options, own, hierarchies())
+        return CgroupView(destination, options, own, hierarchies)
     label = linux.get("mountLabel") or ""
     return FileSystem(
         kind, source, destination, options, label if kind in ("tmpfs", "mqueue", "devpts") else ""

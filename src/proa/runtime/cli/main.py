@@ -107,7 +107,7 @@ def _run(session: Session, arguments: Sequence[str], rest: Sequence[str]) -> int
         # a container must not be able to write to what we execute (CVE-2019-5736)
         from proa.runtime.interpreter import reexecute
 
-        reexecute("proa.runtime.cli", arguments)
+        reexecute("proa.runtime.cli.main", arguments)
     full = f"proa.runtime.cli.{module}"
     __import__(full)
     code: int = getattr(sys.modules[full], name)(session, rest[1:])
