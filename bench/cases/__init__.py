@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import cold, exec_, load, many, many_cost, memory, ps, stats, warm
+from bench.cases import cold, exec_, load, many, many_cost, memory, ps, stats, volume, warm
 from bench.context import Context
 from bench.measure import Measurement
 
@@ -18,4 +18,5 @@ CASES: dict[str, Callable[[Context], list[Measurement]]] = {
     "ps": ps.measure,
     "stats": stats.measure,
     "load": load.measure,
+    "volume": volume.measure,
 }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from proa.engine.images import Pulled as Pulled
     from proa.engine.logs import LogEntry as LogEntry
     from proa.engine.rootless import enter as enter_user_namespace  # noqa: F401 - renamed
+    from proa.engine.volumes import Volume as Volume
     from proa.errors import AlreadyExists as AlreadyExists
     from proa.errors import AmbiguousName as AmbiguousName
     from proa.errors import BuildFailed as BuildFailed
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from proa.errors import Unauthorized as Unauthorized
     from proa.errors import Unavailable as Unavailable
     from proa.errors import Unsupported as Unsupported
+    from proa.errors import VolumeNotFound as VolumeNotFound
     from proa.image.progress import Progress as Progress
 
 __version__ = "0.1.0"
@@ -72,12 +74,13 @@ _HOMES = {
     "engine.logs": "LogEntry",
     "engine.rootless": "enter_user_namespace",
     "image.progress": "Progress",
+    "engine.volumes": "Volume",
     "errors": (
         "AlreadyExists AmbiguousName BuildFailed Cancelled CommandNotExecutable CommandNotFound"
         " Conflict ContainerFailed ContainerNotFound CorruptData DockerfileError HostileData"
         " ImageNotFound InvalidArgument"
         " KernelError LimitExceeded NoSpace NotFound PermissionDenied ProaError TimedOut"
-        " Unauthorized Unavailable Unsupported"
+        " Unauthorized Unavailable Unsupported VolumeNotFound"
     ),
 }
 _SOURCES = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -40,6 +40,10 @@ class ImageNotFound(NotFound):
     """No image in the store has this reference, digest or id prefix."""
 
 
+class VolumeNotFound(NotFound):
+    """No volume has this name."""
+
+
 class AlreadyExists(ProaError):
     """An object of this name exists."""
 

@@ -113,8 +113,18 @@ def test_relative_sources(alpine: Command, host: str) -> None:
         (("-v", "/tmp:/"), "destination can't be '/'"),
         (("-v", "/tmp:m"), "mount path must be absolute"),
         (("-v", "/tmp:/m", "-v", "/var:/m"), "duplicate mount point: /m"),
-        (("-v", "name:/m"), "named volumes come with a later release"),
-        (("-v", "/m"), "named volumes come with a later release"),
+        (("-v", "a name:/m"), "includes invalid characters for a volume name"),
+        (("-v", "n:/m"), "is too short"),
+        (("-v", "name:/m:rshared"), "invalid mode: rshared"),
+        (("-v", "/tmp:/m:nocopy"), "nocopy is for named volumes"),
+        (("-v", "/tmp:/m:map=root"), "invalid mode: map=root"),
+        (("--mount", "type=volume,src=/tmp,dst=/m"), "did you mean type=bind?"),
+        (("--mount", "type=bind,src=/tmp,dst=/m,volume-nocopy"), "cannot mix 'volume-*' options"),
+        (("--mount", "src=name,dst=/m,volume-subpath=../x"), "it must be a relative path"),
+        (("--mount", "src=name,dst=/m,volume-driver=x"), "volume driver x: there are no plugins"),
+        (("--volume-driver", "x", "-v", "name:/m"), "volume driver x: there are no plugins"),
+        (("--mount", "dst=/m,volume-opt=type=nfs"), 'missing required option: "device"'),
+        (("--mount", "type=image,src=nosuch,dst=/m"), "no such image: nosuch"),
         (("--mount", "type=bind,dst=/m"), "source is required"),
         (("--mount", "type=wrong,src=/tmp,dst=/m"), "mount type unknown"),
         (("--tmpfs", "relative"), "mount path must be absolute"),
@@ -126,7 +136,7 @@ def test_what_is_refused(alpine: Command, flags: tuple[str, ...], said: str) -> 
 
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
-    assert alpine.output("ps", "-aq") == ""
+    assert alpine.output("ps", "-aq") == alpine.output("volume", "ls", "-q") == ""
 
 
 def test_tmpfs(alpine: Command, images_dir: str) -> None:

@@ -33,7 +33,7 @@ class Command:
     failure: int = 1
     """the exit code for errors that have none of their own"""
     completes: str = ""
-    """what the positional arguments name: containers, running, images"""
+    """what the positional arguments name: containers, running, images, volumes"""
 
 
 class Session:

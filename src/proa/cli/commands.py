@@ -51,6 +51,13 @@ NOUNS: dict[str, dict[str, str]] = {
         "info": "system.info",
         "service": "system.service",
     },
+    "volume": {
+        "create": "volume.create",
+        "inspect": "volume.inspect",
+        "ls": "volume.ls",
+        "prune": "volume.prune",
+        "rm": "volume.rm",
+    },
 }
 
 SHORTCUTS: dict[str, tuple[str, str]] = {
@@ -96,13 +103,14 @@ ALONE: dict[str, str] = {
 ALIASES: dict[str, dict[str, str]] = {
     "container": {"list": "ls", "ps": "ls", "remove": "rm"},
     "image": {"list": "ls", "remove": "rm"},
+    "volume": {"list": "ls", "remove": "rm"},
 }
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
     "build builder buildx checkpoint commit compose config context cp diff export login "
-    "logout manifest network node plugin push search secret service stack swarm trust "
-    "volume".split()
+    "logout manifest network node plugin push search secret service stack swarm "
+    "trust".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
 

@@ -16,6 +16,7 @@ _NOUN_SUMMARIES = {
     "container": "Work with containers",
     "image": "Work with images",
     "system": "Look after the engine and the machine",
+    "volume": "Work with volumes",
 }
 _COMMON = ("run", "exec", "ps", "images", "load", "version", "info")
 _MOST_COLUMNS = 120

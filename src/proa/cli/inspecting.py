@@ -20,7 +20,7 @@ _MAPS = frozenset(
         "Annotations Config.Labels Config.Volumes Config.ExposedPorts GraphDriver.Data"
         " HostConfig.Annotations HostConfig.LogConfig.Config HostConfig.PortBindings"
         " HostConfig.StorageOpt HostConfig.Sysctls HostConfig.Tmpfs NetworkSettings.Networks"
-        " NetworkSettings.Ports Labels"
+        " NetworkSettings.Ports Labels Options"
     ).split()
 )
 """Where keys are the user's, not names of fields."""
@@ -70,6 +70,11 @@ def image_finder(session: Session) -> Callable[[str], dict[str, Any]]:
     return lambda name: session.engine.images.get(name).attrs
 
 
+def volume_finder(session: Session) -> Callable[[str], dict[str, Any]]:
+    """Gives all about the volume of a name. The function raises NotFound."""
+    return lambda name: session.engine.volumes.get(name).attrs
+
+
 def inspect(
     names: Sequence[str],
     finders: Sequence[Callable[[str], dict[str, Any]]],
@@ -104,7 +109,7 @@ def _first(
             problem = error
     if len(finders) == 1 and problem is not None:
         raise problem
-    raise NotFound(f"no such {what}: {name}; see 'proa ps -a' and 'proa images'")
+    raise NotFound(f"no such {what}: {name}; see 'proa ps -a', 'proa images', 'proa volume ls'")
 
 
 def _renderer(template: str) -> Callable[[list[dict[str, Any]]], str]:

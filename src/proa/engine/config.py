@@ -19,10 +19,11 @@ class Mount:
     """A file system of the container beyond its image's."""
 
     kind: str
-    """bind, tmpfs (volume and image come with named volumes)"""
+    """bind, tmpfs, volume, image"""
     target: str
     source: str = ""
-    """bind: an absolute path of the host"""
+    """bind: an absolute path of the host; volume: its name ('' in what is asked for: an anonymous
+    one); image: its reference"""
     read_only: bool = False
     recursive_read_only: bool = False
     """also every mount below the source"""
@@ -38,6 +39,23 @@ class Mount:
     """said by `-v` or `--tmpfs` rather than by `--mount`: `inspect` shows it in that form"""
     options: tuple[str, ...] = ()
     """tmpfs: further mount options, as in `--tmpfs /run:exec,size=1m`"""
+    map_ids: str = ""
+    """bind: `me`: what the container's root writes belongs to the user who calls"""
+    subpath: str = ""
+    """volume, image: only this directory or file of it"""
+    no_copy: bool = False
+    """volume: an empty one is not filled with what the image has there"""
+    driver: str = ""
+    """volume: '' or local"""
+    volume_options: Mapping[str, str] | None = None
+    """volume: of its driver, where it is made for the container"""
+    volume_labels: Mapping[str, str] | None = None
+    anonymous: bool = False
+    """volume: nobody has named it; it may go with the container"""
+    image_id: str = ""
+    """image: what the reference meant when the container was made"""
+    volume_mode: str = ""
+    """volume: the options of `-v` as they were written, which `inspect` shows"""
 
 
 @record

@@ -398,9 +398,8 @@ class Container:
     def remove(self, *, v: bool = False, force: bool = False) -> None:
         """Remove it with its changes and its log; `force`: also where it runs.
 
-        `v` is docker-py's: the volumes too that nobody has named; there are none yet.
+        `v`: its volumes too that nobody has named, unless another container has them.
         """
-        del v
         if self.status in _LIVE:
             if not force and self._runs():
                 raise Conflict(
@@ -411,14 +410,15 @@ class Container:
                 self._request({"op": "stop", "signal": 9, "timeout": 0, "noted": False})
             except (Unavailable, Conflict):
                 pass  # it has just ended
-        self._remove_ended()
+        self._remove_ended(volumes=v or self.config.auto_remove)
 
-    def _remove_ended(self) -> None:
+    def _remove_ended(self, *, volumes: bool) -> None:
         from proa.engine.rootless import snapshots as snapshots_of
 
         store = self._engine.store
         try:
-            state = {**self._row.state, "status": "removing", "pid": 0}
+            # what is interrupted goes on as it was begun
+            state = {**self._row.state, "status": "removing", "pid": 0, "volumes": volumes}
             store.containers.set_state(self.id, state)
         except ContainerNotFound:
             return  # someone else was faster
@@ -426,7 +426,15 @@ class Container:
             pass  # what is removed now makes room for the word of it
         self.end_lost()
         snapshots_of(store.root).remove(self.directory)
-        store.containers.delete(self.id)
+        self._delete_row(volumes=volumes)
+
+    def _delete_row(self, happenings: Sequence[Happening] = (), *, volumes: bool) -> None:
+        if volumes and self.config.mounts:
+            from proa.engine.mounted import delete
+
+            delete(self._engine.store, self._row, happenings)
+        else:
+            self._engine.store.containers.delete(self.id, happenings)
 
     def _remove_handed_over(self, message: Mapping[str, Any]) -> None:
         """Remove what its monitor has left to us: first its files, then, with all else ended, it.
@@ -438,7 +446,7 @@ class Container:
         store = self._engine.store
         snapshots_of(store.root).remove(self.directory)
         if "happenings" in message:
-            store.containers.delete(self.id, message["happenings"])
+            self._delete_row(message["happenings"], volumes=True)
 
     def end_lost(self) -> None:
         """End what a monitor that was killed has left running; nothing where one lives."""
@@ -610,6 +618,13 @@ class Container:
             from proa.engine.health import plan
 
             healthcheck = plan(resolved)
+        volumes: list[dict[str, Any]] = []
+        anonymous: tuple[str, ...] = ()
+        if any(mount.kind in ("volume", "image") for mount in config.mounts):
+            from proa.engine import mounted
+
+            volumes = mounted.entries(self._engine.store, self._row, config.mounts)
+            anonymous = mounted.anonymous(self._row.config["request"])
         return Job(
             root=self._engine.root,
             row=self._row.row,
@@ -633,6 +648,8 @@ class Container:
             read_only=config.read_only,
             healthcheck=healthcheck,
             edits=_edits(config),
+            volumes=tuple(volumes),
+            anonymous_volumes=anonymous,
         )
 
     def _log_info(self, config: ContainerConfig, resolved: Process) -> dict[str, Any] | None:

@@ -47,6 +47,8 @@ class ContainerSummary:
     """where in the container something is mounted"""
     exposed_ports: tuple[str, ...] = ()
     """as in an image: `80/tcp`"""
+    local_volumes: int = 0
+    """how many volumes it has"""
     error: str = ""
     health: str | None = None
     """starting, healthy, unhealthy; None where nobody checks"""
@@ -359,6 +361,7 @@ def summarize(row: ContainerRow) -> ContainerSummary:
         networks=(request.get("network_mode", "default"),),
         targets=tuple(mount["target"] for mount in request.get("mounts", ())),
         exposed_ports=tuple(process.get("exposed_ports") or ()),
+        local_volumes=sum(mount["kind"] == "volume" for mount in request.get("mounts", ())),
         error=state.get("error", ""),
         health=state.get("health"),
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from proa.engine.config import ContainerConfig
+    from proa.engine.mounted import Mounted
     from proa.store.store import Store
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -64,6 +65,12 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         from proa.engine.inherit import inherited
 
         config = replace(config, mounts=(*config.mounts, *inherited(store, config)))
+    mounted: Mounted | None = None
+    if resolved.volumes or any(mount.kind in ("volume", "image") for mount in config.mounts):
+        from proa.engine.mounted import resolve
+
+        mounted = resolve(store, config, resolved.volumes)
+        config = mounted.config
     id = posix.urandom(32).hex()
     directory = store.path("containers", id)
     try:
@@ -93,6 +100,8 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
             },
             state={"status": "created", "owner": owner},
         )
+        if mounted is not None:
+            return mounted.insert(store, id, lambda: _insert(store, row))
         return _insert(store, row)
     except BaseException:
         snapshots_of(store.root).remove(directory)

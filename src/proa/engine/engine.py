@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from proa.engine.events import EventStream, Moment
     from proa.engine.images import Images
+    from proa.engine.volumes import Volumes
     from proa.lean.channel import Channel
 
 DEFAULT_ROOT = "/var/lib/proa"
@@ -37,6 +38,7 @@ class Engine:
         self.root = self.store.root
         self.containers = Containers(self)
         self._images: Images | None = None
+        self._volumes: Volumes | None = None
         self.on_warning: Callable[[str], None] | None = None
         """called with a line about what a container was started without, such as a limit for
         which an ordinary user has no cgroup"""
@@ -74,6 +76,15 @@ class Engine:
             self.store, since=nanoseconds(since), until=nanoseconds(until), filters=several
         )
         return EventStream(found, decode=bool(decode))
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes of this engine."""
+        if self._volumes is None:
+            from proa.engine.volumes import Volumes
+
+            self._volumes = Volumes(self)
+        return self._volumes
 
     def prepare_monitor(self) -> Channel:
         """A process that waits for a container to run; closing the channel ends it."""

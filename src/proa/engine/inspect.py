@@ -58,7 +58,9 @@ def describe(store: Store, row: ContainerRow) -> dict[str, Any]:
             "Data": _directories(snapshots, row, f"{directory}/snapshot"),
         },
         "Mounts": [
-            _mount(mount) for mount in config.mounts if mount.kind == "bind" or not mount.short
+            _mount(mount, store)
+            for mount in config.mounts
+            if mount.kind != "tmpfs" or not mount.short
         ],
         "Config": _config(config, process, str(row.config["hostname"])),
         "NetworkSettings": _network_settings(config, row),
@@ -123,7 +125,7 @@ def _config(config: ContainerConfig, process: Process, hostname: str) -> dict[st
         "Env": list(process.environment),
         "Cmd": list(process.command) or None,
         "Image": config.image,
-        "Volumes": {volume: {} for volume in process.volumes} or None,
+        "Volumes": {volume: {} for volume in (*process.volumes, *_anonymous(config))} or None,
         "WorkingDir": "" if process.working_dir == "/" else process.working_dir,
         "Entrypoint": list(process.entrypoint) or None,
         "OnBuild": None,
@@ -146,9 +148,10 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
     unconfined = security.parse_options(config).system_paths == "unconfined"
     found: dict[str, Any] = {
         "Binds": [
-            f"{mount.source}:{mount.target}" + (f":{mode}" if (mode := _mode(mount)) else "")
+            _bind(mount)
             for mount in config.mounts
-            if mount.kind == "bind" and mount.short and not mount.inherited
+            if mount.kind in ("bind", "volume") and mount.short
+            if not mount.inherited and not mount.anonymous
         ]
         or None,
         "ContainerIDFile": "",
@@ -268,14 +271,34 @@ def _capabilities(names: Sequence[str]) -> list[str] | None:
 
 def _mode(mount: configs.Mount) -> str:
     """The options as `-v` has them."""
+    if mount.kind == "volume":
+        return mount.volume_mode
     propagation = "" if mount.propagation == "rprivate" else mount.propagation
-    return ",".join(filter(None, ("ro" if mount.read_only else "", propagation)))
+    mapped = f"map={mount.map_ids}" if mount.map_ids else ""
+    return ",".join(filter(None, ("ro" if mount.read_only else "", propagation, mapped)))
+
+
+def _bind(mount: configs.Mount) -> str:
+    """What `-v` said; for a volume without options Docker shows one only among the mounts."""
+    mode = _mode(mount)
+    if mount.kind == "volume" and mode == "z":
+        mode = ""
+    return f"{mount.source}:{mount.target}" + (f":{mode}" if mode else "")
+
+
+def _anonymous(config: ContainerConfig) -> list[str]:
+    """Where `-v` without a source has put something."""
+    return [
+        mount.target
+        for mount in config.mounts
+        if mount.anonymous and mount.short and not mount.inherited
+    ]
 
 
 def _wanted_mount(mount: configs.Mount) -> dict[str, Any]:
     """What `--mount` said, as Docker's API has it."""
     found: dict[str, Any] = {"Type": mount.kind, "Target": mount.target}
-    if mount.source:
+    if mount.source and not mount.anonymous:
         found["Source"] = mount.source
     if mount.read_only:
         found["ReadOnly"] = True
@@ -289,6 +312,23 @@ def _wanted_mount(mount: configs.Mount) -> dict[str, Any]:
             options["ReadOnlyNonRecursive"] = True
         if options:
             found["BindOptions"] = options
+    elif mount.kind == "volume":
+        driver: dict[str, Any] = {}
+        if mount.driver:
+            driver["Name"] = mount.driver
+        if mount.volume_options:
+            driver["Options"] = dict(mount.volume_options)
+        wanted = {
+            "NoCopy": mount.no_copy,
+            "Labels": dict(mount.volume_labels or {}),
+            "DriverConfig": driver,
+            "Subpath": mount.subpath,
+        }
+        if wanted := {name: value for name, value in wanted.items() if value}:
+            found["VolumeOptions"] = wanted
+    elif mount.kind == "image":
+        if mount.subpath:
+            found["ImageOptions"] = {"Subpath": mount.subpath}
     elif mount.size is not None or mount.mode is not None:
         sizes = {"SizeBytes": mount.size, "Mode": mount.mode}
         found["TmpfsOptions"] = {name: size for name, size in sizes.items() if size is not None}
@@ -299,12 +339,21 @@ def _rates(items: Sequence[configs.DeviceRate], name: str = "Rate") -> list[dict
     return [{"Path": item.path, name: item.rate} for item in items]
 
 
-def _mount(mount: configs.Mount) -> dict[str, Any]:
+def _mount(mount: configs.Mount, store: Store) -> dict[str, Any]:
+    found: dict[str, Any] = {"Type": mount.kind}
+    source = mount.source
+    if mount.kind == "volume":
+        found["Name"] = source
+        source = store.path("volumes", source, "_data")
+    elif mount.kind == "image":
+        found["Name"] = source
+        source = mount.image_id
+    found.update(Source=source, Destination=mount.target)
+    if mount.kind == "volume":
+        found["Driver"] = "local"
     return {
-        "Type": mount.kind,
-        "Source": mount.source,
-        "Destination": mount.target,
-        "Mode": _mode(mount) if mount.short else "",
+        **found,
+        "Mode": _mode(mount) if mount.short else "z" if mount.kind == "volume" else "",
         "RW": not mount.read_only,
         "Propagation": mount.propagation if mount.kind == "bind" else "",
     }

@@ -33,7 +33,7 @@ def build(config: ContainerConfig, directory: str) -> list[dict[str, Any]]:
 
     Raises InvalidArgument, NotFound, PermissionDenied.
     """
-    taken = {_clean(mount.target) for mount in config.mounts}
+    taken = {clean(mount.target) for mount in config.mounts}
     found = [mount for mount in _basic(config) if mount["destination"] not in taken]
     further = [
         {
@@ -54,7 +54,13 @@ def build(config: ContainerConfig, directory: str) -> list[dict[str, Any]]:
                 "options": ["bind", "ro"],
             }
         )
-    further += [_bind(mount) if mount.kind == "bind" else _tmpfs(mount) for mount in config.mounts]
+    # the directory is ROOT/containers/ID
+    root = directory.rpartition("/")[0].rpartition("/")[0]
+    for mount in config.mounts:
+        if mount.kind == "tmpfs":
+            further.append(_tmpfs(mount))
+        else:
+            further.append(_bind(mount) if mount.kind == "bind" else _stored(mount, root))
     # a mount below another one comes after it
     further.sort(key=lambda mount: str(mount["destination"]).count("/"))
     return found + further
@@ -133,11 +139,29 @@ def _bind(mount: Mount) -> dict[str, Any]:
     options = ["rbind" if mount.recursive else "bind", mount.propagation]
     if mount.read_only:
         options.append("rro" if mount.recursive_read_only else "ro")
-    return {
-        "destination": _clean(mount.target),
+    found = {
+        "destination": clean(mount.target),
         "type": "bind",
         "source": source,
         "options": options,
+    }
+    if mount.map_ids:
+        from proa.engine.map_ids import mappings
+
+        found.update(mappings(mount.map_ids))
+    return found
+
+
+def _stored(mount: Mount, root: str) -> dict[str, Any]:
+    """A volume or an image; of an image, and some volumes, the monitor opens the real source."""
+    source = f"image:{mount.source}"
+    if mount.kind == "volume":
+        source = f"{root}/volumes/{mount.source}/_data"
+    return {
+        "destination": clean(mount.target),
+        "type": "bind",
+        "source": source,
+        "options": ["rbind", "rprivate", *(["rro"] if mount.read_only else [])],
     }
 
 
@@ -183,14 +207,14 @@ def _tmpfs(mount: Mount) -> dict[str, Any]:
     if mount.read_only:
         options.append("ro")
     return {
-        "destination": _clean(mount.target),
+        "destination": clean(mount.target),
         "type": "tmpfs",
         "source": "tmpfs",
         "options": options,
     }
 
 
-def _clean(path: str) -> str:
+def clean(path: str) -> str:
     """The path without `.`, `..` and doubled slashes. Raises InvalidArgument for a relative one."""
     if not path.startswith("/"):
         raise InvalidArgument(f"invalid mount path: '{path}' must be absolute")

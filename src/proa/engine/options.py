@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 
+from proa.engine.binds import parse as parse_bind
 from proa.engine.config import (
     ContainerConfig,
     Device,
@@ -16,7 +16,7 @@ from proa.engine.config import (
     Ulimit,
 )
 from proa.errors import InvalidArgument, Unsupported
-from proa.lean.record import record
+from proa.lean.record import record, replace
 from proa.monitor.restart import POLICIES
 
 TYPE_CHECKING = False
@@ -71,6 +71,7 @@ def to_config(
     values: dict[str, Any] = {"command": words(command)}
     shown: dict[str, bool] = {}
     mounts: list[Mount] = []
+    driver = ""
     for name, value in options.items():
         if name in ("stdout", "stderr", "stream"):
             shown[name] = bool(value)
@@ -88,13 +89,18 @@ def to_config(
                 # volumes, tmpfs and mounts are one list in the end
                 mounts += converted.pop("mounts", ())
                 values.update(converted)
+        elif name == "volume_driver":
+            driver = value or ""
         elif name in _ABSENT:
             if value:
                 raise Unsupported(f"run(): {name} {_ABSENT[name]}")
         else:
             raise InvalidArgument(f"run() has no option {name}; see proa.engine.options")
     if mounts:
-        values["mounts"] = tuple(mounts)
+        values["mounts"] = tuple(
+            replace(mount, driver=driver) if driver and mount.kind == "volume" else mount
+            for mount in mounts
+        )
     # what docker-py calls remove is an end without traces; a failed one's output was taken before
     values.setdefault("auto_remove", False)
     return Wanted(ContainerConfig(image, **values), **shown)
@@ -132,39 +138,15 @@ def environment(value: Mapping[str, Any] | Sequence[str] | None) -> tuple[str, .
 
 
 def _volumes(value: Mapping[str, Mapping[str, str]] | Sequence[str]) -> dict[str, Any]:
-    """`{"/host": {"bind": "/there", "mode": "ro"}}` or `["/host:/there:ro"]`."""
+    """`{"/host": {"bind": "/there", "mode": "ro"}}` or `["name:/there:ro", "/anonymous"]`."""
     if isinstance(value, list | tuple):
-        triples = []
-        for text in value:
-            source, _, rest = text.partition(":")
-            target, _, mode = rest.partition(":")
-            triples.append((source, target, mode))
+        texts = [str(text) for text in value]
     else:
-        triples = [
-            (source, entry["bind"], entry.get("mode", ""))
+        texts = [
+            ":".join(filter(None, (source, entry["bind"], entry.get("mode", ""))))
             for source, entry in dict(value).items()  # type: ignore[arg-type]
         ]
-    mounts = []
-    for source, target, mode in triples:
-        if not target or not (source.startswith(("/", "."))):
-            raise InvalidArgument(
-                f"volume {source}:{target}: the source must be a path of the host"
-            )
-        mounts.append(
-            Mount(
-                "bind",
-                target,
-                os.path.abspath(source),
-                read_only="ro" in mode.split(","),
-                recursive_read_only="ro" in mode.split(","),
-                create_source=True,
-                short=True,
-                propagation=next(
-                    (word for word in mode.split(",") if word in _PROPAGATION), "rprivate"
-                ),
-            )
-        )
-    return {"mounts": tuple(mounts)}
+    return {"mounts": tuple(map(parse_bind, texts))}
 
 
 def _given_mounts(value: Sequence[Mount | Mapping[str, Any]]) -> dict[str, Any]:
@@ -178,11 +160,14 @@ def _mount(value: Mount | Mapping[str, Any]) -> Mount:
     if not isinstance(value, dict) or "Target" not in value:
         raise InvalidArgument(f"mounts: {value!r} is neither a proa.Mount nor one of docker-py's")
     kind = value.get("Type") or "volume"
-    if kind not in ("bind", "tmpfs"):
-        raise Unsupported(f"mounts: type {kind} comes with a later release; use bind or tmpfs")
+    if kind not in ("bind", "tmpfs", "volume", "image"):
+        raise Unsupported(f"mounts: type {kind} is not available; use bind, volume, tmpfs or image")
     bind: Mapping[str, Any] = value.get("BindOptions") or {}
     tmpfs: Mapping[str, Any] = value.get("TmpfsOptions") or {}
-    read_only = bool(value.get("ReadOnly"))
+    volume: Mapping[str, Any] = value.get("VolumeOptions") or {}
+    driver: Mapping[str, Any] = volume.get("DriverConfig") or {}
+    image: Mapping[str, Any] = value.get("ImageOptions") or {}
+    read_only = bool(value.get("ReadOnly")) or kind == "image"
     return Mount(
         kind,
         value["Target"],
@@ -194,6 +179,11 @@ def _mount(value: Mount | Mapping[str, Any]) -> Mount:
         recursive=not bind.get("NonRecursive"),
         size=tmpfs.get("SizeBytes"),
         mode=tmpfs.get("Mode"),
+        no_copy=bool(volume.get("NoCopy")),
+        volume_labels=volume.get("Labels"),
+        driver=driver.get("Name") or "",
+        volume_options=driver.get("Options"),
+        subpath=volume.get("Subpath") or image.get("Subpath") or "",
     )
 
 
@@ -322,7 +312,6 @@ def _isolation(value: str) -> dict[str, Any]:
     return {}
 
 
-_PROPAGATION = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
 _NETWORKS = "needs a bridge network, which comes with a later release"
 _ABSENT = {
     "ports": _NETWORKS,
@@ -330,7 +319,6 @@ _ABSENT = {
     "links": _NETWORKS,
     "mac_address": _NETWORKS,
     "networking_config": _NETWORKS,
-    "volume_driver": "needs named volumes, which come with a later release",
 }
 _WINDOWS = "is for Windows containers"
 _ABSENT.update(

@@ -195,7 +195,13 @@ def _remove(store: Store, row: ContainerRow, happenings: Sequence[Happening] = (
     from proa.engine.rootless import snapshots
 
     snapshots(store.root).remove(store.path("containers", row.id))
-    store.containers.delete(row.id, happenings)
+    request = row.config["request"]
+    if request.get("mounts") and (row.state.get("volumes") or request.get("auto_remove")):
+        from proa.engine.mounted import delete
+
+        delete(store, row, happenings)
+    else:
+        store.containers.delete(row.id, happenings)
     return _gone(row)
 
 

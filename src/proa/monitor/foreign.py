@@ -183,7 +183,11 @@ class _Runtime:
         places = {}
         for number, (destination, source) in enumerate(sources.items()):
             places[destination] = f"{self._work}/source-{number}"
-            posix.mkdir(places[destination], 0o700)
+            if posix.fstat(source).st_mode & 0o170000 == 0o040000:
+                posix.mkdir(places[destination], 0o700)
+            else:
+                flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
+                posix.close(posix.open(places[destination], flags, 0o600))
             mount.attach(source, places[destination])
             self._attached.append(places[destination])
         theirs = dict(spec)

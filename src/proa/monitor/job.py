@@ -52,6 +52,10 @@ class Job:
     """see `health.Health`; None: nobody checks"""
     edits: Mapping[str, Any] | None = None
     """what devices need of the spec; see `edits.apply`"""
+    volumes: tuple[Mapping[str, Any], ...] = ()
+    """volumes and images whose mounts the spec alone does not say; see `monitor.volumes`"""
+    anonymous_volumes: tuple[str, ...] = ()
+    """that are removed with the container, where that is removed at its end"""
 
 
 def to_message(job: Job) -> dict[str, Any]:

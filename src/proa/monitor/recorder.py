@@ -45,9 +45,13 @@ class Recorder:
         self.prepare(changes, happenings)
         self.finish()
 
-    def remove(self, directory: str, happenings: Sequence[Happening]) -> None:
-        """Remove the container: its `directory`, then its row. Raises Unavailable."""
-        self._begin(lambda store: _remove(store, self._id, directory, happenings))
+    def remove(
+        self, directory: str, happenings: Sequence[Happening], volumes: Sequence[str] = ()
+    ) -> None:
+        """Remove the container: its `directory`, then its row, and those of `volumes` that no
+        other container has. Raises Unavailable.
+        """
+        self._begin(lambda store: _remove(store, self._id, directory, happenings, volumes))
         self.finish()
 
     def finish(self) -> None:
@@ -142,8 +146,15 @@ def _write(store: Store, id: str, changes: dict[str, Any], happenings: Sequence[
         return  # someone has removed it: there is nothing to be told, now or later
 
 
-def _remove(store: Store, id: str, directory: str, happenings: Sequence[Happening]) -> None:
+def _remove(
+    store: Store, id: str, directory: str, happenings: Sequence[Happening], volumes: Sequence[str]
+) -> None:
     from proa.snapshot.choose import choose_snapshots
 
-    choose_snapshots(store.root).remove(directory)
-    store.containers.delete(id, happenings)
+    snapshots = choose_snapshots(store.root)
+    snapshots.remove(directory)
+    if not volumes:
+        store.containers.delete(id, happenings)
+        return
+    for path in store.volumes.forget(volumes, lambda: store.containers.delete(id, happenings)):
+        snapshots.remove(path)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proa.monitor.job import Job
     from proa.monitor.log import NoLog
     from proa.monitor.loop import Timer
+    from proa.monitor.volumes import Volumes
     from proa.store.events import Happening
 
 LINGER = 600.0
@@ -151,7 +152,13 @@ class Monitor:
         self.streams = streams
         snapshots = choose_snapshots(job.root)
         rootfs = snapshots.mount(f"{self.directory}/snapshot", job.layers)
+        volumes: Volumes | None = None
         try:
+            if job.volumes:
+                from proa.monitor.volumes import Volumes
+
+                volumes = Volumes(job, snapshots)
+                volumes.open(rootfs, self._sources, first=self._restarts == job.restart_count)
             self._resolve_user(rootfs, spec)
             stdio = Stdio(*streams.child) if streams.child is not None else None
             if job.runtime is not None:
@@ -174,6 +181,8 @@ class Monitor:
             posix.close(rootfs)
             while self._sources:
                 posix.close(self._sources.popitem()[1])
+            if volumes is not None:
+                volumes.release()
         self._began = time.monotonic()
         if job.tty and self.container.console is not None:
             streams.use_terminal(self.container.console)
@@ -232,18 +241,23 @@ class Monitor:
             running["log_error"] = ""
         self._state.update(running)
         self._unrecorded = running
-        if not self._attached:
+        if self._is_told_at_once():
             self._recorder.prepare(running, [*self._happenings, ("start", time.time_ns(), {})])
 
     def _started(self) -> None:
         """The command is being executed."""
-        if self._attached:
+        if not self._is_told_at_once():
             self.note("start", later=True)
             return
         # whoever is told of the start finds it in the database
         self._recorder.finish()
         self._unrecorded = {}
         self._happenings.clear()
+
+    def _is_told_at_once(self) -> bool:
+        """Whether the start is in the database before anybody is told of it."""
+        # another container may be waiting to find in this one a volume that they share
+        return not self._attached or bool(self.job.volumes)
 
     def _log_of(self) -> NoLog:
         assert self._log is not None
@@ -388,7 +402,7 @@ class Monitor:
             if not self.job.auto_remove:
                 self._record(status="exited", **finished)
             elif not self._is_removed_by_starter({"exited": exit_code, "error": error}):
-                self._recorder.remove(self.directory, self._happenings)
+                self._recorder.remove(self.directory, self._happenings, self.job.anonymous_volumes)
         except Unavailable:
             # a full disk, most likely: what the exit code was is not forgotten over that
             self._attached = False

@@ -13,7 +13,7 @@ from proa.lean.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from proa.kernel.cgroup import Mountpoints
-    from proa.runtime.mount_options import MountOptions
+    from proa.kernel.mount_options import MountOptions
     from proa.runtime.place import Place
 
 

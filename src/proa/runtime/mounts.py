@@ -6,20 +6,15 @@ import posix
 from errno import EINVAL, EPERM
 
 from proa.errors import HostileData, KernelError
-from proa.kernel import mount
+from proa.kernel import file_system, mount
+from proa.kernel.mount_options import MountOptions
 from proa.kernel.path import AT_FDCWD, AT_RECURSIVE
 from proa.lean.record import record
-from proa.runtime.mount_options import MountOptions
 from proa.runtime.place import PROC_MAGIC, file_system_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from proa.runtime.place import Place
-
-_VIRTUAL = frozenset(
-    ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs", "devtmpfs")
-)
-"""File systems that are not read-only as a whole when a mount of them is."""
 
 
 @record
@@ -186,24 +181,9 @@ class FileSystem:
         attributes = options.attributes | options.all_attributes
         if options.copy_up:
             attributes &= ~mount.MOUNT_ATTR_RDONLY
-        context = mount.fsopen(self.kind)
-        try:
-            if self.source:
-                mount.fsconfig_string(context, "source", self.source)
-            for flag in options.flags:
-                mount.fsconfig_flag(context, flag)
-            if attributes & mount.MOUNT_ATTR_RDONLY and self.kind not in _VIRTUAL:
-                mount.fsconfig_flag(context, "ro")
-            for item in data:
-                key, separator, value = item.partition("=")
-                if separator:
-                    mount.fsconfig_string(context, key, value)
-                else:
-                    mount.fsconfig_flag(context, key)
-            mount.fsconfig_create(context)
-            return mount.fsmount(context, attributes)
-        finally:
-            posix.close(context)
+        return file_system.make(
+            self.kind, self.source, attributes=attributes, flags=options.flags, data=data
+        )
 
 
 @record

@@ -7,10 +7,10 @@ touched by planning.
 from __future__ import annotations
 
 from proa.errors import InvalidArgument
+from proa.kernel.mount_options import parse
 from proa.lean.record import record
 from proa.runtime import devices
 from proa.runtime.hidden import MaskedPaths, ReadOnlyPath
-from proa.runtime.mount_options import parse
 from proa.runtime.mounts import BindMount, FileSystem, ReadOnlyRoot
 from proa.runtime.place import normalize
 

@@ -156,7 +156,12 @@ class _Copy:
         os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
         path = f"/proc/self/fd/{target}/{name}"
         if not stat.S_ISLNK(status.st_mode):
-            os.chmod(path, stat.S_IMODE(status.st_mode))  # no link: it was just made here
+            # by a descriptor: in a volume that others have too, the name may be another's by now
+            made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)
+            try:
+                os.chmod(f"/proc/self/fd/{made}", stat.S_IMODE(status.st_mode))
+            finally:
+                os.close(made)
         self._xattrs(path, self._stack.xattrs_at(source, name))
         if not entry.levels:
             times = (status.st_atime_ns, status.st_mtime_ns)

@@ -169,6 +169,34 @@ class Stack:
                 os.close(fd)
         return entries
 
+    def below(self, path: str) -> Stack | None:
+        """The tree of the directory `path`, as a stack of its own; None: there is none."""
+        levels, prefix = self.top, ""
+        for name in path.split("/") if path else ():
+            entries: dict[str, Entry] = {}
+            hidden: set[str] = set()
+            for level in levels:
+                fd = self.open_directory(level, prefix)
+                if fd is None:
+                    continue
+                try:
+                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    if name not in hidden:
+                        self._take(fd, Entry(name, level, status), entries, hidden)
+                except FileNotFoundError:
+                    continue
+                finally:
+                    os.close(fd)
+            if name not in entries or not entries[name].levels:
+                return None
+            levels = entries[name].levels
+            prefix = f"{prefix}/{name}" if prefix else name
+        found = Stack((), marked=False)
+        found.marks = self.marks
+        opened = [self.open_directory(level, prefix) for level in levels]
+        found._roots = [fd for fd in opened if fd is not None]
+        return found
+
     def _take(self, fd: int, found: Entry, entries: dict[str, Entry], hidden: set[str]) -> None:
         name = found.name
         known = entries.get(name)

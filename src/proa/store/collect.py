@@ -95,7 +95,9 @@ def _in_use(store: Store) -> tuple[set[str], set[str]]:
     for content, image_layers in store.database.all("SELECT content, layers FROM images"):
         blobs.update(loads(content))
         layers.update(loads(image_layers))
-    for (container_layers,) in store.database.all("SELECT layers FROM containers"):
+    for (container_layers,) in store.database.all(
+        "SELECT layers FROM containers UNION ALL SELECT layers FROM mounted_images"
+    ):
         layers.update(loads(container_layers))
     return blobs, layers
 

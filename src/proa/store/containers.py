@@ -112,8 +112,11 @@ class Containers:
         raise ContainerNotFound(f"no such container: {text}; see 'proa ps --all'")
 
     def using(self, image: str) -> list[ContainerRow]:
-        """The containers made from the image of this id, the newest first."""
-        rows = self._database.all(_SELECT + "WHERE image = ?1 ORDER BY row DESC", (image,))
+        """The containers made from the image of this id, or with it mounted, newest first."""
+        mounted = "id IN (SELECT container FROM mounted_images WHERE image = ?1)"
+        rows = self._database.all(
+            f"{_SELECT}WHERE image = ?1 OR {mounted} ORDER BY row DESC", (image,)
+        )
         return [_container(row) for row in rows]
 
     def list(self) -> list[ContainerRow]:

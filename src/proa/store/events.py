@@ -71,7 +71,25 @@ class Events:
             "name": name,
         }
         for action, moment, more in happenings:
+            if action == "start":
+                self._add_of_volumes("mount", id, config, moment)
             self.add("container", action, id, {**common, **more}, moment=moment)
+            if action == "die":
+                self._add_of_volumes("unmount", id, config, moment)
+
+    def _add_of_volumes(
+        self, action: str, container: str, config: Mapping[str, Any], moment: int
+    ) -> None:
+        """Note that the volumes of a container are in use, or no longer."""
+        for mount in config.get("request", {}).get("mounts") or ():
+            if mount.get("kind") != "volume":
+                continue
+            attributes = {"container": container, "driver": "local"}
+            if action == "mount":
+                attributes["destination"] = mount["target"]
+                attributes["propagation"] = ""
+                attributes["read/write"] = "false" if mount.get("read_only") else "true"
+            self.add("volume", action, mount["source"], attributes, moment=moment)
 
     def last(self) -> int:
         """The number of the newest event; 0 where there has been none."""

@@ -80,6 +80,27 @@ STEPS: tuple[tuple[str, ...], ...] = (
             image TEXT PRIMARY KEY NOT NULL,
             used INTEGER NOT NULL
         ) WITHOUT ROWID""",
+        # labels, options: JSON objects
+        """CREATE TABLE volumes (
+            name TEXT PRIMARY KEY NOT NULL,
+            created INTEGER NOT NULL,
+            labels TEXT NOT NULL,
+            options TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        # which container has which volume mounted: such a volume cannot be removed
+        """CREATE TABLE volume_uses (
+            volume TEXT NOT NULL REFERENCES volumes (name),
+            container TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+            PRIMARY KEY (volume, container)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX volume_uses_by_container ON volume_uses (container)",
+        # images that are mounted in containers: their layers stay as long as these do
+        """CREATE TABLE mounted_images (
+            container TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+            image TEXT NOT NULL,
+            layers TEXT NOT NULL
+        )""",
+        "CREATE INDEX mounted_images_by_container ON mounted_images (container)",
     ),
 )
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from proa.store.images import Images
     from proa.store.layers import Layers
     from proa.store.leases import Leases
+    from proa.store.volumes import Volumes
 
 _DIRECTORIES = (
-    *("blobs", "blobs/sha256", "ingest", "layers", "containers", "cache"),
+    *("blobs", "blobs/sha256", "ingest", "layers", "containers", "volumes", "cache"),
     *("run", "run/leases", "run/locks"),
 )
 _ENOSPC, _EDQUOT = 28, 122
@@ -92,6 +93,13 @@ class Store:
         from proa.store.leases import Leases
 
         return Leases(self.database, self.path("run", "leases"))
+
+    @property
+    def volumes(self) -> Volumes:
+        """The named volumes (off the hot path)."""
+        from proa.store.volumes import Volumes
+
+        return Volumes(self.database, self.path("volumes"), self.path("run", "locks"))
 
     def mend(self) -> None:
         """Make the directories anew that someone has removed. Raises as `open` does."""

@@ -10,7 +10,7 @@ from proa.cli import main
 from proa.cli.command import Session
 from proa.engine.attach import Detached
 from proa.engine.containers import ContainerSummary
-from proa.errors import ContainerNotFound
+from proa.errors import ContainerNotFound, VolumeNotFound
 
 
 class FakeContainer:
@@ -88,11 +88,17 @@ class FakeContainers:
         return self.outcome
 
 
+class FakeVolumes:
+    def get(self, name: str) -> Any:
+        raise VolumeNotFound(f"no such volume: {name}")
+
+
 class FakeEngine:
     def __init__(self) -> None:
         self.root = "/nowhere"
         self.containers = FakeContainers()
         self.images: Any = None
+        self.volumes = FakeVolumes()
 
 
 class Proa:

@@ -305,11 +305,6 @@ def test_attached_and_not() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-v", "data:/b"], "named volumes come with a later release; use a path"),
-        (["-v", "/data"], "named volumes come with a later release; use a path"),
-        (["--mount", "source=data,target=/b"], "named volumes come with a later release"),
-        (["--mount", "type=image,source=a,target=/b"], "type=image is not available"),
-        (["--volume-driver", "x"], "named volumes come with a later release"),
         (["--network", "bridge"], "network bridge is not available"),
         (["--network", "a", "--network", "b"], "several networks (a, b)"),
         (["--network", "name=none,alias=x"], "alias of a network"),

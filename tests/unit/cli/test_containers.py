@@ -276,7 +276,7 @@ def test_one_that_fails_does_not_keep_the_others_waiting(proa: Proa) -> None:
 def test_rm(proa: Proa) -> None:
     proa.engine.containers.add("web")
     assert proa("rm", "-fv", "/web") == 0
-    assert proa.engine.containers.calls == [("remove", "web", (), {"force": True})]
+    assert proa.engine.containers.calls == [("remove", "web", (), {"v": True, "force": True})]
     assert proa("rm", "gone") == 1
     assert proa("rm", "-f", "gone") == 0
     assert proa.err == "proa: no such container: gone\n"

@@ -48,7 +48,7 @@ SOURCE = os.path.join(REPOSITORY, "src")
         (["ps", "-Z"], 125, "unknown shorthand flag: 'Z' in -Z; see 'proa ps --help'"),
         (["run", "--cap-add"], 125, "flag needs an argument: --cap-add"),
         (["stop", "-t", "x", "y"], 125, 'invalid argument "x" for "-t, --timeout" flag'),
-        (["run", "-v", "x:/y", "alpine"], 125, "named volumes come with a later release"),
+        (["run", "-v", "x:/y", "alpine"], 125, 'volume name "x" is too short'),
         (["ps", "-f", "foo=bar"], 1, "invalid filter 'foo'"),
         (["container", "ls", "--hlep"], 125, "did you mean --help?"),
     ],
@@ -121,7 +121,7 @@ def test_tables_point_to_what_exists() -> None:
     for module in [*ALONE.values(), *(m for verbs in NOUNS.values() for m in verbs.values())]:
         command = load(module)
         assert command.summary and not command.summary.endswith(".")
-        assert command.completes in ("", "containers", "running", "images")
+        assert command.completes in ("", "containers", "running", "images", "volumes")
 
 
 def test_help_goes_to_stdout(proa: Proa) -> None:

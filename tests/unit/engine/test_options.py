@@ -64,8 +64,8 @@ def test_each_option(options: dict[str, Any], field: str, value: object) -> None
 def test_what_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="no option colour"):
         to_config("a", None, {"colour": 1})
-    with pytest.raises(InvalidArgument, match="path of the host"):
-        to_config("a", None, {"volumes": {"name": {"bind": "/x"}}})
+    with pytest.raises(InvalidArgument, match="invalid characters for a volume name"):
+        to_config("a", None, {"volumes": {"a name": {"bind": "/x"}}})
     with pytest.raises(Unsupported, match="ports"):
         to_config("a", None, {"ports": {"80/tcp": 80}})
     with pytest.raises(InvalidArgument, match="not a size"):

@@ -18,7 +18,6 @@ _REASONS = {
     "io-maxiops": _WINDOWS,
     "isolation": _WINDOWS,
     "use-api-socket": "there is no API socket; leave it away",
-    "volume-driver": "named volumes come with a later release; use a path",
 }
 
 

@@ -121,7 +121,7 @@ _PARTS: dict[str, str] = {
     "userns": "namespaces:namespaces",
     "uts": "namespaces:namespaces",
     "volume": "mounts:mounts",
-    "volume-driver": "absent:refuse",
+    "volume-driver": "mounts:mounts",
     "cpu-count": "absent:refuse",
     "cpu-percent": "absent:refuse",
     "io-maxbandwidth": "absent:refuse",

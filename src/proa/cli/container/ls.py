@@ -108,7 +108,7 @@ def _row(item: ContainerSummary, now: int, *, truncate: bool) -> dict[str, Any]:
         "Image": _image(item, truncate),
         "Label": lambda name: item.labels.get(name, ""),
         "Labels": ",".join(f"{name}={value}" for name, value in sorted(item.labels.items())),
-        "LocalVolumes": "0",
+        "LocalVolumes": str(item.local_volumes),
         "Mounts": ",".join(mounts),
         "Names": item.name,
         "Platform": None,

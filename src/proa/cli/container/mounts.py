@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import posix
-
 from proa.cli.flags import UsageError
+from proa.engine.binds import CONSISTENCY, PROPAGATION, absolute, normalise, parse
 from proa.engine.config import Mount
-from proa.errors import Unsupported
+from proa.errors import InvalidArgument, Unsupported
+from proa.lean.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
     from proa.cli.flags import Values
 
-_PROPAGATION = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
-_CONSISTENCY = frozenset(("consistent", "cached", "delegated", "default"))
-"""For file sharing with virtual machines; Docker accepts and ignores them on Linux too."""
-_NO_VOLUMES = "named volumes come with a later release; use a path"
+_OPTIONS = ("bind", "volume", "tmpfs", "image")
+"""Types of mounts that have options of their own, which begin with the type."""
 
 
 def mounts(values: Values) -> dict[str, Any]:
@@ -25,7 +23,8 @@ def mounts(values: Values) -> dict[str, Any]:
 
     Raises UsageError, Unsupported.
     """
-    found = [parse_volume(text) for text in values.texts("volume")]
+    driver = values.text("volume-driver")
+    found = [parse_volume(text, driver) for text in values.texts("volume")]
     found += [parse_mount(text) for text in values.texts("mount")]
     found += [_tmpfs(text) for text in values.texts("tmpfs")]
     targets: set[str] = set()
@@ -36,65 +35,13 @@ def mounts(values: Values) -> dict[str, Any]:
     return {"mounts": tuple(found)}
 
 
-def parse_volume(text: str) -> Mount:
+def parse_volume(text: str, driver: str = "") -> Mount:
     """`-v source:target[:options]`. Raises UsageError, Unsupported."""
-
-    def wrong(why: str) -> UsageError:
-        return UsageError(f"invalid volume specification: '{text}': {why}")
-
-    parts = text.split(":")
-    if len(parts) > 3:
-        raise wrong("too many colons")
-    if not all(parts):
-        raise wrong("empty section between colons")
-    if len(parts) == 1:
-        if text[0] != "/":
-            raise wrong("expected SOURCE:TARGET, each a path")
-        raise Unsupported(f"volume {text}: {_NO_VOLUMES}: -v PATH:{text}")
-    source, target = parts[0], parts[1]
-    if target[0] != "/":
-        raise wrong(f"mount path must be absolute: '{target}'")
-    if source[0] == ".":
-        source = absolute(source)
-    elif source[0] != "/":
-        raise Unsupported(f"volume {source}: {_NO_VOLUMES}, as in -v ./{source}:{target}")
-    fields: dict[str, Any] = {}
-    for option in parts[2].split(",") if len(parts) == 3 else ():
-        _volume_option(option, fields, wrong)
-    return Mount(
-        "bind", _target(target, wrong), normalise(source), create_source=True, short=True, **fields
-    )
-
-
-def _volume_option(option: str, fields: dict[str, Any], wrong: Any) -> None:
-    if option in ("ro", "rw"):
-        if "read_only" in fields:
-            raise wrong("ro and rw at once")
-        fields["read_only"] = option == "ro"
-        # Docker makes mounts below the source read-only too, wherever the kernel can (5.12)
-        fields["recursive_read_only"] = option == "ro"
-    elif option in _PROPAGATION:
-        if "propagation" in fields:
-            raise wrong("two modes of propagation")
-        fields["propagation"] = option
-    elif option in ("z", "Z"):
-        _refuse_relabelling(option)
-    elif option == "nocopy":
-        raise wrong("nocopy is for named volumes; nothing is copied to a path of the host")
-    elif option not in _CONSISTENCY:
-        raise wrong(f"invalid mode: {option}")
-
-
-def _refuse_relabelling(option: str) -> None:
-    """`z` and `Z` say nothing where there is no SELinux, and cannot be honoured where there is."""
     try:
-        posix.stat("/sys/fs/selinux/enforce")
-    except OSError:
-        return
-    raise Unsupported(
-        f"volume option {option}: relabelling for SELinux is not available; "
-        "use chcon, or --security-opt label=disable"
-    )
+        mount = parse(text)
+    except InvalidArgument as error:
+        raise UsageError(str(error)) from None
+    return replace(mount, driver=driver) if driver and mount.kind == "volume" else mount
 
 
 def parse_mount(text: str) -> Mount:
@@ -106,34 +53,38 @@ def parse_mount(text: str) -> Mount:
     kind, source, target = "volume", "", ""
     fields: dict[str, Any] = {}
     recursion = ""
+    options: set[str] = set()
     for field in split_csv(text, wrong):
         key, equals, value = field.partition("=")
         key = key.strip().lower()
-        if key in ("readonly", "ro", "bind-nonrecursive") and not equals:
+        if key in _TRUTHS and not equals:
             value = "true"
         elif not equals:
             raise wrong(f"invalid field '{field}' must be a key=value pair")
+        options.add(key.partition("-")[0] if "-" in key else "")
         if key == "type":
             kind = value.lower()
         elif key in ("source", "src"):
             source = value
         elif key in ("target", "dst", "destination"):
             target = value
-        elif key in ("readonly", "ro"):
-            fields["read_only"] = _truth(key, value, wrong)
+        elif key in _TRUTHS:
+            fields[_TRUTHS[key]] = _truth(key, value, wrong)
         elif key == "consistency":
-            if value not in _CONSISTENCY:
+            if value not in CONSISTENCY:
                 raise wrong(f"invalid value for consistency: {value}")
         elif key == "bind-propagation":
-            if value not in _PROPAGATION:
+            if value not in PROPAGATION:
                 raise wrong(f"invalid value for bind-propagation: {value}")
             fields["propagation"] = value
-        elif key == "bind-nonrecursive":
-            fields["recursive"] = not _truth(key, value, wrong)
         elif key == "bind-recursive":
             if value not in ("enabled", "disabled", "writable", "readonly"):
                 raise wrong("bind-recursive is enabled, disabled, writable or readonly")
             recursion = value
+        elif key == "bind-map":
+            if value != "me":
+                raise wrong(f"invalid value for bind-map: {value}; it can be me")
+            fields["map_ids"] = value
         elif key == "tmpfs-size":
             fields["size"] = _number(key, value, wrong)
         elif key == "tmpfs-mode":
@@ -141,18 +92,40 @@ def parse_mount(text: str) -> Mount:
                 fields["mode"] = int(value, 8)
             except ValueError:
                 raise wrong(f"invalid value for tmpfs-mode: {value}; write it as 1777") from None
-        elif key in ("volume-nocopy", "volume-label", "volume-driver", "volume-opt",
-                     "volume-subpath"):  # fmt: skip
-            raise Unsupported(f"--mount {key}: {_NO_VOLUMES}")
-        elif key == "image-subpath":
-            raise Unsupported("--mount type=image comes with a later release")
+        elif key in ("volume-subpath", "image-subpath"):
+            fields["subpath"] = value
+        elif key == "volume-driver":
+            fields["driver"] = value
+        elif key in ("volume-label", "volume-opt"):
+            name, equals, item = value.partition("=")
+            if key == "volume-opt" and not equals:
+                raise wrong(f"invalid field '{field}': write volume-opt=NAME=VALUE")
+            place = "volume_labels" if key == "volume-label" else "volume_options"
+            fields.setdefault(place, {})[name] = item
         else:
             raise wrong(f"unexpected key '{key}' in '{field}'")
-    if recursion and kind == "bind":
+    if not recursion and fields.pop("not_recursive", False):
+        recursion = "disabled"
+    if kind not in _OPTIONS:
+        if kind in ("cluster", "npipe"):
+            raise Unsupported(f"--mount type={kind} is not available; use bind or volume")
+        raise wrong(f"mount type unknown: '{kind}'; use bind, volume, tmpfs or image")
+    for name in _OPTIONS:
+        if name in options and name != kind:
+            raise wrong(f"cannot mix '{name}-*' options with mount type '{kind}'")
+    if recursion:
         _recurse(recursion, fields, wrong)
-    elif recursion:
-        fields["recursive"] = True
     return _checked_mount(kind, source, target, fields, wrong)
+
+
+_TRUTHS = {
+    "readonly": "read_only",
+    "ro": "read_only",
+    "bind-nonrecursive": "not_recursive",
+    "bind-create-src": "create_source",
+    "volume-nocopy": "no_copy",
+}
+"""Keys that are true where they stand alone."""
 
 
 def _recurse(mode: str, fields: dict[str, Any], wrong: Any) -> None:
@@ -176,27 +149,20 @@ def _checked_mount(
     if target[0] != "/":
         raise wrong(f"mount path must be absolute: '{target}'")
     target = _target(target, wrong)
-    if kind in ("image", "cluster", "npipe"):
-        raise Unsupported(f"--mount type={kind} is not available; use bind or tmpfs")
-    if kind not in ("bind", "tmpfs", "volume"):
-        raise wrong(f"mount type unknown: '{kind}'; use bind or tmpfs")
-    if kind != "bind" and not {"propagation", "recursive"}.isdisjoint(fields):
-        raise wrong(f"cannot mix 'bind-*' options with mount type '{kind}'")
-    if kind != "tmpfs" and not {"size", "mode"}.isdisjoint(fields):
-        raise wrong(f"cannot mix 'tmpfs-*' options with mount type '{kind}'")
-    if kind == "volume":
-        hint = "; did you mean type=bind?" if source[:1] in ("/", ".") else ""
-        raise Unsupported(f"--mount type=volume: {_NO_VOLUMES} with type=bind{hint}")
     if kind == "tmpfs":
         if source:
             raise wrong("a tmpfs has no source")
         return Mount(kind, target, **fields)
+    if kind == "volume":
+        if source[:1] in ("/", "."):
+            raise wrong(f"the name of a volume is no path: {source}; did you mean type=bind?")
+        return Mount(kind, target, source, **fields)
     if not source:
-        raise wrong("source is required: a path of the host")
-    if source[0] != "/":
-        source = absolute(source)
+        raise wrong(f"source is required: {'a path of the host' if kind == 'bind' else 'an image'}")
+    if kind == "image":
+        return Mount(kind, target, source, **{**fields, "read_only": True})
     fields.setdefault("recursive_read_only", bool(fields.get("read_only")))
-    return Mount(kind, target, normalise(source), **fields)
+    return Mount(kind, target, normalise(absolute(source)), **fields)
 
 
 def _tmpfs(text: str) -> Mount:
@@ -238,22 +204,6 @@ def _number(key: str, value: str, wrong: Any) -> int:
         return size(value)
     except ValueError as error:
         raise wrong(f"invalid value for {key}: {error}") from None
-
-
-def absolute(path: str) -> str:
-    """A path of the host, from the current directory."""
-    return path if path[:1] == "/" else f"{posix.getcwd()}/{path}"
-
-
-def normalise(path: str) -> str:
-    """An absolute path without `.`, `..` and double slashes, as Go's filepath.Clean has it."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
 
 
 def split_csv(text: str, wrong: Any) -> list[str]:

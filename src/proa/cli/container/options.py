@@ -107,7 +107,7 @@ CREATE_FLAGS = (
     ("user", "u", "string", "User and group it runs as (name|uid[:group|gid])"),
     ("userns", "", "string", "User namespace: host"),
     ("uts", "", "string", "UTS namespace: host"),
-    ("volume", "v", "list", "Directory of the host in the container (source:target[:options])"),
+    ("volume", "v", "list", "Volume or directory of the host in it (source:target[:options])"),
     ("volume-driver", "", "string", "Driver of its volumes"),
     ("volumes-from", "", "list", "Mount the volumes of another container too"),
     ("workdir", "w", "string", "Directory in which its program starts"),

@@ -16,11 +16,11 @@ def _rm(session: Session, values: Values, arguments: list[str]) -> int:
     if values.flag("link"):
         raise Unsupported("--link: links between containers are not available; leave it away")
     containers = session.engine.containers
-    force = values.flag("force")
+    force, volumes = values.flag("force"), values.flag("volumes")
 
     def remove(name: str) -> str | None:
         try:
-            containers.get(name).remove(force=force)
+            containers.get(name).remove(v=volumes, force=force)
         except ContainerNotFound as error:
             if not force:
                 raise

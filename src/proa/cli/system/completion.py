@@ -19,6 +19,7 @@ _NAMES = {
     "containers": "proa ps -a --format '{{.Names}}'",
     "running": "proa ps --format '{{.Names}}'",
     "images": "proa images --format '{{.Repository}}:{{.Tag}}'",
+    "volumes": "proa volume ls -q",
 }
 """What lists the objects that a command takes."""
 

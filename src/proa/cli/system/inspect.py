@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proa.cli.command import Command
 from proa.cli.exit_codes import WrongArguments
-from proa.cli.inspecting import FORMAT_FLAG, container_finder, image_finder, inspect
+from proa.cli.inspecting import FORMAT_FLAG, container_finder, image_finder, inspect, volume_finder
 from proa.errors import Unsupported
 
 TYPE_CHECKING = False
@@ -12,29 +12,37 @@ if TYPE_CHECKING:
     from proa.cli.command import Session
     from proa.cli.flags import Values
 
-_LATER = ("config", "network", "node", "plugin", "secret", "service", "task", "volume")
+_LATER = ("config", "network", "node", "plugin", "secret", "service", "task")
 
 
 def _inspect(session: Session, values: Values, arguments: list[str]) -> int:
     kind = values.text("type")
     if kind in _LATER:
-        raise Unsupported(f"--type {kind}: there are no such objects; use container or image")
-    if kind not in ("", "container", "image"):
-        raise WrongArguments(f'unknown type: "{kind}"; use container or image')
+        raise Unsupported(
+            f"--type {kind}: there are no such objects; use container, image or volume"
+        )
+    if kind not in ("", "container", "image", "volume"):
+        raise WrongArguments(f'unknown type: "{kind}"; use container, image or volume')
     containers = container_finder(session, size=values.flag("size"))
     images = image_finder(session)
-    finders = {"container": (containers,), "image": (images,), "": (containers, images)}[kind]
+    volumes = volume_finder(session)
+    finders = {
+        "container": (containers,),
+        "image": (images,),
+        "volume": (volumes,),
+        "": (containers, images, volumes),
+    }[kind]
     return inspect(arguments, finders, kind or "object", values.text("format"))
 
 
 COMMAND = Command(
     usage="[OPTIONS] NAME|ID [NAME|ID...]",
-    summary="Show all about containers and images",
+    summary="Show all about containers, images and volumes",
     run=_inspect,
     flags=(
         FORMAT_FLAG,
         ("size", "s", "bool", "Show the sizes of containers too"),
-        ("type", "", "string", "Only objects of this kind: container or image"),
+        ("type", "", "string", "Only objects of this kind: container, image or volume"),
     ),
     minimum=1,
     completes="containers",

@@ -6,13 +6,13 @@ import json
 import os
 
 from proa.kernel.capability import NAMES
+from proa.kernel.mount_options import KNOWN
 from proa.kernel.namespace import FLAGS
 from proa.runtime.cli.arguments import parse
 from proa.runtime.cli.session import write
 from proa.runtime.cli.version import version
 from proa.runtime.defaults import OCI_VERSION
 from proa.runtime.hooks import KINDS
-from proa.runtime.mount_options import KNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

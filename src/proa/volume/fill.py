@@ -1,0 +1,126 @@
+"""What an image has in the place of a volume, copied into the volume while that is empty.
+
+In two steps, so that whatever is killed in between, the volume has none of it or all: the copy is
+made beside the volume's files under another name; when it is complete, which is what its second
+name says, what lies in it is moved over, entry by entry. Somebody else who has the volume already
+keeps seeing the same directory.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import ENODATA, ENOTSUP, EPERM
+
+from proa.snapshot.copy_tree import copy_tree
+from proa.snapshot.remove import remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proa.snapshot.stack import Stack
+
+COPYING = ".proa-copying"
+"""a copy that is being made, or was interrupted: it is made anew"""
+COPIED = ".proa-copied"
+"""a complete copy that is being moved over, or was interrupted there: it goes on"""
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def is_due(target: int, place: int) -> bool:
+    """Whether the volume wants to be filled: it is empty, or a copy was not moved to the end.
+
+    `target`: the directory of its files, `place` the one where copies are made, which may be the
+    same; descriptors.
+    """
+    return _has(place, COPIED) or not set(_names(target)) - {COPYING}
+
+
+def fill(stack: Stack, target: int, place: int) -> None:
+    """Copy the tree `stack` into the volume, if that is due; owner, mode and xattrs of the
+    directory itself are taken over too.
+
+    The caller has a lock by which nobody else fills it. Raises NoSpace, PermissionDenied, OSError.
+    """
+    if not is_due(target, place):
+        return
+    if not _has(place, COPIED):
+        remove_tree(f"/proc/self/fd/{place}/{COPYING}")
+        os.mkdir(COPYING, 0o700, dir_fd=place)
+        try:
+            _copy(stack, place)
+        except BaseException:
+            remove_tree(f"/proc/self/fd/{place}/{COPYING}")
+            raise
+        os.rename(COPYING, COPIED, src_dir_fd=place, dst_dir_fd=place)
+    _move(target, place)
+
+
+def _copy(stack: Stack, place: int) -> None:
+    draft = os.open(COPYING, _DIRECTORY, dir_fd=place)
+    try:
+        copy_tree(stack, draft)
+        top = stack.open_directory(0, "")
+        assert top is not None  # the root of a stack
+        try:
+            _take_attributes(draft, os.fstat(top), stack.xattrs(0, ""))
+        finally:
+            os.close(top)
+    finally:
+        os.close(draft)
+
+
+def _move(target: int, place: int) -> None:
+    """Move what the complete copy holds; what has got there meanwhile stays."""
+    draft = os.open(COPIED, _DIRECTORY, dir_fd=place)
+    try:
+        status = os.fstat(draft)
+        path = f"/proc/self/fd/{draft}"
+        xattrs = {name: os.getxattr(path, name) for name in _xattrs(path)}
+        for name in _names(draft):
+            if not _has(target, name):
+                os.rename(name, name, src_dir_fd=draft, dst_dir_fd=target)
+        _take_attributes(target, status, xattrs)
+    finally:
+        os.close(draft)
+    remove_tree(f"/proc/self/fd/{place}/{COPIED}")
+    # where it lay in the same directory, that has changed it
+    os.utime(f"/proc/self/fd/{target}/.", ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _take_attributes(target: int, like: os.stat_result, xattrs: dict[str, bytes]) -> None:
+    """Give the directory `target` what `like` and `xattrs` say."""
+    path = f"/proc/self/fd/{target}/."
+    os.chown(path, like.st_uid, like.st_gid)
+    os.chmod(path, like.st_mode & 0o7777)
+    for name, value in xattrs.items():
+        try:
+            os.setxattr(path, name, value)
+        except OSError as error:
+            if error.errno not in (ENOTSUP, ENODATA, EPERM):
+                raise
+    os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+
+
+def _xattrs(path: str) -> list[str]:
+    try:
+        return os.listxattr(path)
+    except OSError as error:
+        if error.errno != ENOTSUP:
+            raise
+        return []
+
+
+def _names(directory: int) -> list[str]:
+    # by its own name: what was opened for its path only cannot be listed
+    listing = os.open(".", _DIRECTORY, dir_fd=directory)
+    try:
+        return os.listdir(listing)
+    finally:
+        os.close(listing)
+
+
+def _has(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
