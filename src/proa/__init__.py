@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proa.engine.execute import ExecResult as ExecResult
     from proa.engine.images import Image as Image
     from proa.engine.images import Pulled as Pulled
+    from proa.engine.images import Pushed as Pushed
     from proa.engine.logs import LogEntry as LogEntry
     from proa.engine.rootless import enter as enter_user_namespace  # noqa: F401 - renamed
     from proa.engine.volumes import Volume as Volume
@@ -70,7 +71,7 @@ _HOMES = {
     "engine.containers": "ContainerSummary",
     "engine.engine": "Engine",
     "engine.execute": "ExecConfig ExecResult",
-    "engine.images": "Image Pulled",
+    "engine.images": "Image Pulled Pushed",
     "engine.logs": "LogEntry",
     "engine.rootless": "enter_user_namespace",
     "image.progress": "Progress",

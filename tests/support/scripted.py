@@ -13,6 +13,7 @@ import json
 import re
 import socket
 import threading
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,6 +34,8 @@ class Registry(http.server.ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, tuple[str, bytes]] = {}
         """media type and data, by tag and by digest"""
+        self.uploads: dict[str, bytearray] = {}
+        """what has arrived of blobs, by the upload"""
         self.faults: list[Callable[[Handler], bool]] = []
         self.ended = threading.Event()
         """for faults that wait"""
@@ -113,11 +116,62 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def do_GET(self) -> None:
+    def do_POST(self) -> None:
+        if self._is_answered():
+            return
+        place = f"{self.path.partition('?')[0]}{len(self.server.uploads)}"
+        self.server.uploads[place] = bytearray()
+        self.answer(202, b"", {"Location": place})
+
+    def do_PATCH(self) -> None:
+        if self._is_answered():
+            return None
+        if self.path not in self.server.uploads:
+            return self.answer(404, b'{"errors": [{"code": "BLOB_UPLOAD_UNKNOWN"}]}')
+        self.receive()
+        return self.tell(202)
+
+    def do_PUT(self) -> None:
+        if self._is_answered():
+            return None
+        if "/manifests/" in self.path:
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            name = self.path.rpartition("/")[2]
+            digest = self.server.put_manifest(name, data, self.headers["Content-Type"])
+            return self.answer(201, b"", {"Docker-Content-Digest": digest})
+        place, _, query = self.path.partition("?")
+        if place not in self.server.uploads:
+            return self.answer(404, b'{"errors": [{"code": "BLOB_UPLOAD_UNKNOWN"}]}')
+        wanted = urllib.parse.parse_qs(query)["digest"][0]
+        self.path = place
+        self.receive()
+        if self.server.put(bytes(self.server.uploads.pop(place))) != wanted:
+            return self.answer(400, b'{"errors": [{"code": "DIGEST_INVALID"}]}')
+        return self.answer(201, b"")
+
+    def receive(self, *, stop: int | None = None) -> None:
+        """Take the body into the upload, as it comes; `stop`: and no more than so many bytes."""
+        left = int(self.headers.get("Content-Length", "0"))
+        left = left if stop is None else min(left, stop)
+        while left and (data := self.rfile.read1(min(left, 1 << 16))):
+            self.server.uploads[self.path] += data
+            left -= len(data)
+
+    def tell(self, status: int) -> None:
+        """How far the upload has got."""
+        size = len(self.server.uploads[self.path])
+        self.answer(status, b"", {"Location": self.path, "Range": f"0-{max(size - 1, 0)}"})
+
+    def _is_answered(self) -> bool:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.requests.append((self.command, self.path, headers))
-        if any(fault(self) for fault in self.server.faults):
+        return any(fault(self) for fault in self.server.faults)
+
+    def do_GET(self) -> None:
+        if self._is_answered():
             return None
+        if self.path in self.server.uploads:
+            return self.tell(204)
         if self.path == "/v2/":
             return self.answer(200, b"{}")
         found = _PATH.fullmatch(self.path)

@@ -39,6 +39,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "ls": "image.ls",
         "prune": "image.prune",
         "pull": "image.pull",
+        "push": "image.push",
         "rm": "image.rm",
         "save": "image.save",
         "tag": "image.tag",
@@ -76,6 +77,7 @@ SHORTCUTS: dict[str, tuple[str, str]] = {
     "port": ("container", "port"),
     "ps": ("container", "ls"),
     "pull": ("image", "pull"),
+    "push": ("image", "push"),
     "rename": ("container", "rename"),
     "restart": ("container", "restart"),
     "rm": ("container", "rm"),
@@ -96,6 +98,8 @@ SHORTCUTS: dict[str, tuple[str, str]] = {
 ALONE: dict[str, str] = {
     "completion": "system.completion",
     "inspect": "system.inspect",
+    "login": "system.login:LOGIN",
+    "logout": "system.login:LOGOUT",
     "version": "system.version",
 }
 """Commands without a noun."""
@@ -108,9 +112,8 @@ ALIASES: dict[str, dict[str, str]] = {
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
-    "build builder buildx checkpoint commit compose config context cp diff export login "
-    "logout manifest network node plugin push search secret service stack swarm "
-    "trust".split()
+    "build builder buildx checkpoint commit compose config context cp diff export manifest network "
+    "node plugin search secret service stack swarm trust".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
 
@@ -140,6 +143,7 @@ INSIDE = frozenset(
         NOUNS["image"]["load"],
         NOUNS["image"]["prune"],
         NOUNS["image"]["pull"],
+        NOUNS["image"]["push"],
         NOUNS["image"]["rm"],
     )
 )

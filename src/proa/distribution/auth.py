@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from proa.distribution.answers import LARGEST_ERROR, login_command, printable, refusal
-from proa.distribution.headers import challenges
+from proa.distribution.headers import Challenge, challenges
 from proa.distribution.transport import now
 from proa.errors import Unauthorized, Unavailable
 from proa.lean.json import loads
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse as Response
 
     from proa.distribution.credentials import Credentials
-    from proa.distribution.headers import Challenge
     from proa.distribution.transport import Transport
 
 CLIENT = "proa"
@@ -55,12 +54,26 @@ class Authorizer:
         self._verify = verify
         self._lock = threading.Lock()
         self._basic = ""
+        self._challenge: Challenge | None = None
+        self._plain = False
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
         self.refresh_token = ""
         """what a token server gave for the next time, if it was asked for"""
 
     def header(self, scopes: Sequence[str]) -> str | None:
-        """What to show at once, where it is known already."""
+        """What to show at once, where it is known what the registry wants to see.
+
+        A body should not be sent twice because a token has come to its end meanwhile.
+        """
+        shown = self._shown(scopes)
+        if shown is None and self._challenge is not None:
+            with self._lock:
+                shown = self._shown(scopes)
+                if shown is None:
+                    return self._bearer(self._challenge, scopes)
+        return shown
+
+    def _shown(self, scopes: Sequence[str]) -> str | None:
         if self._basic:
             return self._basic
         token = self._tokens.get(tuple(sorted(scopes)))
@@ -82,12 +95,13 @@ class Authorizer:
         """
         found = challenges(response.headers.getlist("WWW-Authenticate"))
         with self._lock:
-            known = self.header(scopes)
+            known = self._shown(scopes)
             if known is not None and known != shown:
                 return known  # another thread was faster
             for challenge in found:
                 if challenge.scheme == "bearer" and challenge.parameters.get("realm"):
-                    return self._bearer(challenge, scopes, plain, offline)
+                    self._plain = plain
+                    return self._bearer(challenge, scopes, offline=offline)
             for challenge in found:
                 if challenge.scheme == "basic":
                     self._basic = self._show_basic(shown)
@@ -106,12 +120,10 @@ class Authorizer:
             return ""
         return "" if credentials.basic == shown else credentials.basic
 
-    def _bearer(
-        self, challenge: Challenge, scopes: Sequence[str], plain: bool, offline: bool
-    ) -> str:
+    def _bearer(self, challenge: Challenge, scopes: Sequence[str], *, offline: bool = False) -> str:
         realm = challenge.parameters["realm"]
         parts = urlsplit(realm)
-        if parts.scheme != "https" and not (parts.scheme == "http" and plain):
+        if parts.scheme != "https" and not (parts.scheme == "http" and self._plain):
             raise Unauthorized(
                 f"{self._domain} sends us to {printable(realm)[:100]!r} for a token, where others"
                 " could read what we say; it was refused"
@@ -135,6 +147,11 @@ class Authorizer:
         # the clocks of two machines differ: counted from now, not from `issued_at`
         end = now() + max(min(seconds, _LONGEST_LIFE) - _SPARE, 1)
         self._tokens[tuple(sorted(scopes))] = (token, end)
+        # the scope in it was that of one request
+        parameters = {
+            name: value for name, value in challenge.parameters.items() if name != "scope"
+        }
+        self._challenge = Challenge(challenge.scheme, parameters)
         return f"Bearer {token}"
 
     def _fetch(

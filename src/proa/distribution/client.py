@@ -77,22 +77,25 @@ class Endpoint:
         body: Callable[[], Body | bytes] | None = None,
         expect: Collection[int] = (200,),
         again: bool = True,
+        offline: bool = False,
     ) -> Response:
         """The answer to a request, after challenges and redirections.
 
         `target`: a path, or a URL that this registry has given. `what` names in errors what is
-        asked for. Raises what the status stands for where it is not in `expect`; see `explain`.
+        asked for. `offline`: have a token server give a refresh token, too. Raises what the status
+        stands for where it is not in `expect`; see `explain`.
         """
         transport = self._client.transport
         url = target if "://" in target else self.url(target)
-        origin = urlsplit(self.url("/")).netloc
+        origin = _origin(self.url("/"))
+        check_target(self.url("/"), url)
         shown = self.authorizer.header(scopes)
         challenged = 0
         redirected = 0
         while True:
             wanted = dict(headers or {})
             # what the registry may see is nobody else's affair
-            if shown is not None and urlsplit(url).netloc == origin:
+            if shown is not None and _origin(url) == origin:
                 wanted["Authorization"] = shown
             response = transport.request(
                 method, url, wanted, body=body, verify=self._verify, again=again
@@ -108,11 +111,11 @@ class Endpoint:
                 check_target(url, following)
                 url = following
                 continue
-            if status == 401 and challenged < 2 and urlsplit(url).netloc == origin:
+            if status == 401 and challenged < 2 and _origin(url) == origin:
                 challenged += 1
                 refused = self._refused(response)
                 better = self.authorizer.answer(
-                    response, scopes, shown, plain=url.startswith("http:")
+                    response, scopes, shown, plain=url.startswith("http:"), offline=offline
                 )
                 if better is not None and better != shown:
                     shown = better
@@ -125,6 +128,8 @@ class Endpoint:
             body = response.read(LARGEST_ERROR)
         except Exception:  # whatever goes wrong, the status says enough
             body = b""
+            # unless nobody wants to know any more
+            self._client.transport.check()
         finally:
             self._client.transport.drop(response)
         return refusal(response.status, body)
@@ -150,6 +155,11 @@ class Endpoint:
             return scheme
         assert failure is not None
         raise failure
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 class Client:

@@ -86,6 +86,23 @@ class Engine:
             self._volumes = Volumes(self)
         return self._volumes
 
+    def login(self, username: str, password: str, registry: str | None = None) -> dict[str, str]:
+        """Log in to a registry, Docker's where none is named, and keep the credentials.
+
+        They are kept where Docker keeps them: by a credential helper, or in ~/.docker/config.json.
+        Raises Unauthorized, Unavailable, TimedOut, InvalidArgument.
+        """
+        from proa.engine.registries import login
+
+        place = login(registry, username, password)
+        return {"Status": "Login Succeeded", "IdentityToken": "", "KeptBy": place}
+
+    def logout(self, registry: str | None = None) -> bool:
+        """Forget the credentials of a registry; whether there were any."""
+        from proa.engine.registries import logout
+
+        return logout(registry)[1]
+
     def prepare_monitor(self) -> Channel:
         """A process that waits for a container to run; closing the channel ends it."""
         return self._monitors.prepare()

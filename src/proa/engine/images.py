@@ -49,6 +49,18 @@ class Pulled:
     """it was not what the reference meant here before"""
 
 
+@record
+class Pushed:
+    """An image that was pushed."""
+
+    reference: str
+    """as Docker shows it, with its tag"""
+    digest: str
+    """of its manifest"""
+    size: int
+    """bytes of its manifest"""
+
+
 class Images:
     """Images by name, and ways to get new ones."""
 
@@ -239,6 +251,65 @@ class Images:
             auth=auth_config,
             progress=progress,
             pulled=pulled,
+        )
+
+    def push(
+        self,
+        repository: str,
+        tag: str | None = None,
+        *,
+        auth_config: Mapping[str, str] | None = None,
+        stream: bool = False,
+        decode: bool = False,
+    ) -> Any:
+        """Send an image to its registry; what was done, as docker-py gives it.
+
+        Text with a JSON object in each line; with `stream` an iterator of the lines, with
+        `decode` too of the objects. The work is done when this returns. Raises ImageNotFound,
+        InvalidArgument, Unauthorized, Unavailable, TimedOut.
+        """
+        from proa.lean.json import dumps
+
+        told: list[Progress] = []
+        found = self.push_each(repository, tag, auth_config=auth_config, progress=told.append)
+        documents = [notice.to_json() for notice in told]
+        for item in found:
+            name = item.reference.rpartition(":")[2]
+            facts = {"Tag": name, "Digest": item.digest, "Size": item.size}
+            documents += [
+                {"status": f"{name}: digest: {item.digest} size: {item.size}"},
+                {"progressDetail": {}, "aux": facts},
+            ]
+        if stream and decode:
+            return iter(documents)
+        lines = [dumps(document) + "\r\n" for document in documents]
+        return iter([line.encode() for line in lines]) if stream else "".join(lines)
+
+    def push_each(
+        self,
+        repository: str,
+        tag: str | None = None,
+        *,
+        all_tags: bool = False,
+        auth_config: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        pushed: Callable[[Pushed], None] = lambda _: None,
+    ) -> builtins_list[Pushed]:
+        """As `push`, also for `all_tags` of a repository.
+
+        `progress` is called with a Progress now and then, in any thread; `pushed` after each
+        image.
+        """
+        from proa.engine.registries import push
+
+        return push(
+            self._store,
+            repository,
+            tag=tag,
+            all_tags=all_tags,
+            auth=auth_config,
+            progress=progress,
+            pushed=pushed,
         )
 
     def tag(self, source: str, target: str) -> Image:

@@ -10,7 +10,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from proa.engine.images import Image, Images, Pulled
+from proa.engine.images import Image, Images, Pulled, Pushed
 from proa.monitor.inside import call
 from proa.store.store import Store
 
@@ -99,6 +99,40 @@ class OutsideImages(Images):
                 "tag": tag,
                 "all_tags": all_tags,
                 "platform": platform,
+                "auth": None if auth_config is None else dict(auth_config),
+            },
+            notify=told,
+        )
+        return found
+
+    def push_each(
+        self,
+        repository: str,
+        tag: str | None = None,
+        *,
+        all_tags: bool = False,
+        auth_config: Mapping[str, str] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        pushed: Callable[[Pushed], None] = lambda _: None,
+    ) -> list[Pushed]:
+        """As `Images.push_each`."""
+        found = []
+
+        def told(notice: Mapping[str, Any]) -> None:
+            if "digest" in notice:
+                found.append(Pushed(**notice))
+                pushed(found[-1])
+            elif progress is not None:
+                from proa.image.progress import Progress
+
+                progress(Progress(**notice))
+
+        self._call(
+            "push",
+            {
+                "repository": repository,
+                "tag": tag,
+                "all_tags": all_tags,
                 "auth": None if auth_config is None else dict(auth_config),
             },
             notify=told,
@@ -209,19 +243,33 @@ def bootstrap(root: str, name: str, notify: Callable[[Any], None]) -> str:
 def pull(root: str, repository: str, notify: Callable[[Any], None], **arguments: Any) -> None:
     """Inside: pull; each notice, and each image, is passed on as it comes."""
     from proa.engine.registries import pull as work
+
+    told = _passing(notify)
+    work(Store.open(root), repository, progress=told, pulled=told, **arguments)
+
+
+def push(root: str, repository: str, notify: Callable[[Any], None], **arguments: Any) -> None:
+    """Inside: push, in the same way."""
+    from proa.engine.registries import push as work
+
+    told = _passing(notify)
+    work(Store.open(root), repository, progress=told, pushed=told, **arguments)
+
+
+def _passing(notify: Callable[[Any], None]) -> Callable[[Progress | Pulled | Pushed], None]:
     from proa.lean.record import as_dict
 
+    # several layers are on their way at a time
     lock = threading.Lock()
 
-    def told(notice: Progress | Pulled) -> None:
+    def told(notice: Progress | Pulled | Pushed) -> None:
         message = as_dict(notice)
         if isinstance(notice, Pulled):
             message["image"] = str(notice.image.id)
-        # several layers arrive at a time
         with lock:
             notify(message)
 
-    work(Store.open(root), repository, progress=told, pulled=told, **arguments)
+    return told
 
 
 def remove(root: str, name: str, force: bool) -> list[dict[str, str]]:

@@ -1,15 +1,17 @@
-"""What an engine does with registries: pull."""
+"""What an engine does with registries: pull, push, log in and out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from proa.distribution.client import Client
-from proa.distribution.credentials import Credentials
+from proa.distribution.credentials import Credentials, CredentialStore
+from proa.distribution.login import server_of, verify
 from proa.distribution.settings import Settings
-from proa.engine.images import Image, Pulled
+from proa.engine.images import Image, Pulled, Pushed
 from proa.errors import InvalidArgument
 from proa.image import pull as pulling
+from proa.image import push as pushing
 from proa.lean.record import replace
 from proa.oci.digest import Digest
 from proa.oci.platform import Platform
@@ -80,3 +82,60 @@ def pull(
         else:
             done(pulling.pull(store, registries, reference, wanted, progress=tell))
     return found
+
+
+def push(
+    store: Store,
+    repository: str,
+    *,
+    tag: str | None = None,
+    all_tags: bool = False,
+    auth: Mapping[str, str] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    pushed: Callable[[Pushed], None] = lambda _: None,
+) -> list[Pushed]:
+    """Push; see `Images.push_each`."""
+    reference = reference_of(repository, tag)
+    tell = progress or (lambda _: None)
+    found = []
+
+    def done(item: pushing.Pushed) -> None:
+        result = Pushed(item.reference.familiar, item.digest, item.size)
+        found.append(result)
+        pushed(result)
+
+    if all_tags and (reference.tag is not None or reference.digest is not None):
+        raise InvalidArgument("tag can't be used with --all-tags/-a")
+    with client(auth) as registries:
+        if all_tags:
+            pushing.push_all(store, registries, reference, progress=tell, pushed=done)
+        else:
+            done(pushing.push(store, registries, reference, progress=tell))
+    return found
+
+
+def login(registry: str | None, username: str, password: str) -> str:
+    """Try credentials and keep them; where they are kept. See `Engine.login`."""
+    domain, path = server_of(registry)
+    kept = verify(domain, path, Credentials(username, password))
+    return CredentialStore().put(f"{domain}/{path}" if path else domain, kept)
+
+
+def known_login(registry: str | None) -> str | None:
+    """The user that is logged in to a registry already, if the credentials still hold.
+
+    Raises Unauthorized, Unavailable.
+    """
+    domain, path = server_of(registry)
+    credentials = CredentialStore().get(domain, path)
+    if credentials is None:
+        return None
+    verify(domain, path, credentials)
+    return credentials.username
+
+
+def logout(registry: str | None) -> tuple[str, bool]:
+    """Forget credentials; the registry's name, and whether there were any."""
+    domain, path = server_of(registry)
+    name = f"{domain}/{path}" if path else domain
+    return name, CredentialStore().forget(name)

@@ -58,7 +58,11 @@ class Meter:
 
     def add(self, size: int) -> None:
         """So many bytes more."""
-        self.current += size
+        self.reach(self.current + size)
+
+    def reach(self, current: int) -> None:
+        """So many bytes in all."""
+        self.current = current
         moment = time.monotonic()
         if moment >= self._next:
             self._next = moment + _OFTEN

@@ -36,3 +36,13 @@ LAYERS = frozenset(
         DOCKER_LAYER_FOREIGN,
     )
 )
+
+FOREIGN = frozenset(
+    (
+        OCI_LAYER_NONDISTRIBUTABLE,
+        OCI_LAYER_NONDISTRIBUTABLE + "+gzip",
+        OCI_LAYER_NONDISTRIBUTABLE + "+zstd",
+        DOCKER_LAYER_FOREIGN,
+    )
+)
+"""Layers that may not be distributed: their descriptors say where they are."""

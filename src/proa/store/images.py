@@ -142,6 +142,10 @@ class Images:
         labels = (config.get("config") or {}).get("Labels") or {}
         Events(self._database).add("image", action, image, {**labels, "name": name})
 
+    def has(self, image: Digest) -> bool:
+        """Whether there is an image of this id."""
+        return self._database.one("SELECT 1 FROM images WHERE id = ?1", (image,)) is not None
+
     def of_repository(self, repository: str) -> dict[str, Digest]:
         """What the references `repository:tag` mean; `repository` is fully qualified."""
         rows = self._database.all(
