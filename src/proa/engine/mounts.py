@@ -45,12 +45,12 @@ def build(config: ContainerConfig, directory: str) -> list[dict[str, Any]]:
         for name in OWN_FILES
         if f"/etc/{name}" not in taken
     ]
-    if config.init:
+    if config.init and (program := init_program()) is not None:
         further.append(
             {
                 "destination": INIT_PATH,
                 "type": "bind",
-                "source": init_program(),
+                "source": program,
                 "options": ["bind", "ro"],
             }
         )
@@ -72,14 +72,9 @@ def root_propagation(config: ContainerConfig) -> str:
     return "shared" if "shared" in wanted else "slave" if "slave" in wanted else ""
 
 
-def init_program() -> str:
-    """The program that `--init` puts before the container's command. Raises NotFound."""
-    for path in INIT_PROGRAMS:
-        if posix.access(path, posix.X_OK):
-            return path
-    raise NotFound(
-        "--init needs an init program on the host: install the package catatonit (or tini)"
-    )
+def init_program() -> str | None:
+    """The program that `--init` puts before the container's command; None where there is none."""
+    return next((path for path in INIT_PROGRAMS if posix.access(path, posix.X_OK)), None)
 
 
 def _basic(config: ContainerConfig) -> list[dict[str, Any]]:

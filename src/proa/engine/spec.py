@@ -6,7 +6,7 @@ import posix
 
 from proa.engine import devices, limits, mounts, security
 from proa.engine.rootless import is_rootless
-from proa.errors import InvalidArgument, Unsupported
+from proa.errors import InvalidArgument, NotFound, Unsupported
 from proa.lean.record import record
 from proa.runtime import defaults
 
@@ -91,6 +91,9 @@ def build(config: ContainerConfig, process: Process, identity: Identity) -> dict
         arguments["apparmorProfile"] = options.apparmor
     if options.selinux and security.has_selinux():
         arguments["selinuxLabel"] = linux["mountLabel"] = options.selinux
+    if config.init and mounts.init_program() is None:
+        _check_init(config)
+        spec.setdefault("annotations", {})[defaults.INIT] = "true"
     if options.seccomp == "default":
         # the profile is large and always the same: the monitor knows its compiled form
         spec.setdefault("annotations", {})[defaults.DEFAULT_SECCOMP] = "true"
@@ -136,9 +139,20 @@ def check_modes(config: ContainerConfig) -> None:
 
 
 def _arguments(config: ContainerConfig, process: Process) -> tuple[str, ...]:
-    if config.init:
+    if config.init and mounts.init_program() is not None:
         return (INIT_PATH, "--", *process.arguments)
     return process.arguments
+
+
+def _check_init(config: ContainerConfig) -> None:
+    """Without an init program the runtime's own first process can be one; another's cannot."""
+    from proa.monitor.foreign import find_runtime
+
+    if find_runtime(config.runtime) is not None:
+        raise NotFound(
+            "--init with another runtime needs an init program on the host: install the package"
+            " catatonit (or tini)"
+        )
 
 
 def _environment(config: ContainerConfig, process: Process, identity: Identity) -> list[str]:

@@ -17,7 +17,7 @@ from proa.lean.channel import Channel, checked, pair
 from proa.lean.record import record, replace
 from proa.runtime import namespaces
 from proa.runtime import process as processes
-from proa.runtime.defaults import DEFAULT_SECCOMP, DEVICE_RULES
+from proa.runtime.defaults import DEFAULT_SECCOMP, DEVICE_RULES, INIT
 from proa.runtime.init import PROPAGATION, Birth, Handed, be_born
 from proa.runtime.rootfs import plan_rootfs
 from proa.runtime.steps import Steps
@@ -237,6 +237,7 @@ def _birth(request: Request, spaces: Namespaces, hierarchies: Mountpoints) -> Bi
         # in a user namespace nobody may raise a limit
         limits_by_creator=_has(spaces, "user") and bool(execution.limits),
         time_offsets=linux.get("timeOffsets") or {},
+        init=INIT in (spec.get("annotations") or {}),
     )
 
 

@@ -111,6 +111,10 @@ DEFAULT_SECCOMP = "proa.seccomp.default"
 """An annotation of a spec: the default profile for the process's capabilities applies. It is large
 and always the same, so it need not be in the spec; the runtime knows its compiled form."""
 
+INIT = "proa.init"
+"""An annotation of a spec: the first process stays, as init, and a child of it is the command; for
+hosts that have no program for it to be put before the command."""
+
 
 def mounts(
     *, shm_size: int = SHM_SIZE, sysfs_writable: bool = False, mqueue: bool = True

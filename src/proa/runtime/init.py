@@ -69,6 +69,8 @@ class Birth:
     """descriptors from 3 on that the command inherits"""
     limits_by_creator: bool
     time_offsets: Mapping[str, Any]
+    init: bool = False
+    """stay as init, and have a child execute the command"""
     tells_mount_namespace: bool = False
     """the creator wants to know it: by that it finds the container's processes"""
 
@@ -91,7 +93,13 @@ class Handed:
 
 def be_born(birth: Birth, handed: Handed, steps: Steps) -> Never:
     """Go all the way. Never returns; a failure is reported to the creator."""
+    stay = None
     try:
+        if birth.init:
+            # now: later a module would be looked up in the image
+            from proa.runtime.reaper import fork
+
+            stay = fork
         pid = _set_up(birth, handed, steps)
         limits = not birth.limits_by_creator
     except BaseException as error:
@@ -99,7 +107,7 @@ def be_born(birth: Birth, handed: Handed, steps: Steps) -> Never:
     wait = None
     if not birth.run or birth.hooks.get("startContainer"):
         wait = _started(birth, handed, steps, pid)
-    execute(birth.execution, steps, limits=limits, wait=wait)
+    execute(birth.execution, steps, limits=limits, wait=wait, stay=stay)
 
 
 def _set_up(birth: Birth, handed: Handed, steps: Steps) -> int:

@@ -150,15 +150,16 @@ def execute(
     *,
     limits: bool,
     wait: Callable[[], None] | None = None,
+    stay: Callable[[Steps, tuple[str, ...]], None] | None = None,
 ) -> Never:
     """Become what `execution` says; the calling process's root directory is the container's.
 
     `limits`: whether resource limits are
-    still to be set. `wait`: returns when the process is to be executed. Never raises: a failure
-    is reported.
+    still to be set. `wait`: returns when the process is to be executed. `stay`: returns in a child
+    that is to be executed instead. Never raises: a failure is reported.
     """
     try:
-        _execute(execution, steps, limits, wait)
+        _execute(execution, steps, limits, wait, stay)
     except BaseException as error:
         steps.fail(error)
 
@@ -168,6 +169,7 @@ def _execute(
     steps: Steps,
     limits: bool,
     wait: Callable[[], None] | None,
+    stay: Callable[[Steps, tuple[str, ...]], None] | None,
 ) -> Never:
     process.reset_signals()
     _configure(execution, steps)
@@ -195,6 +197,9 @@ def _execute(
     if execution.no_new_privileges and execution.filter is not None:
         steps.current = "install the seccomp filter"
         _install(execution.filter, steps)
+    if stay is not None:
+        steps.current = "start the command below its init"
+        stay(steps, execution.arguments)
     _run(execution)
 
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 # any of them → (what does not work without, the package)
 _PROGRAMS: tuple[tuple[str, Sequence[str], str, str], ...] = (
-    ("init", ("catatonit", "docker-init", "tini"), "--init", "catatonit"),
+    (
+        "init",
+        ("catatonit", "docker-init", "tini"),
+        "--init in less than 3 MB for each container",
+        "catatonit",
+    ),
     ("nft", ("nft",), "bridge networks and published ports, which are to come", "nftables"),
     ("pasta, slirp4netns", ("pasta", "slirp4netns"), "networks of ordinary users", "passt"),
     ("mmdebstrap", ("mmdebstrap",), "proa image bootstrap debian:…", "mmdebstrap"),
