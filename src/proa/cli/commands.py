@@ -47,9 +47,11 @@ NOUNS: dict[str, dict[str, str]] = {
     "system": {
         "boot": "system.boot:BOOT",
         "check": "system.check",
+        "df": "system.df",
         "events": "system.events",
         "halt": "system.boot:HALT",
         "info": "system.info",
+        "prune": "system.prune",
         "service": "system.service",
     },
     "volume": {
@@ -145,6 +147,7 @@ INSIDE = frozenset(
         NOUNS["image"]["pull"],
         NOUNS["image"]["push"],
         NOUNS["image"]["rm"],
+        NOUNS["system"]["prune"],
     )
 )
 """The modules whose commands make or remove layers."""

@@ -29,7 +29,7 @@ _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _SINGLE_TEXT = frozenset(("string",))
 _NUMBERS = frozenset(
-    ("int", "int64", "uint", "uint16", "bytes", "swap-bytes", "decimal", "duration")
+    ("int", "int64", "uint", "uint16", "bytes", "swap-bytes", "decimal", "duration", "age")
 )
 """Kinds of one value that is a number; every other kind may be given several times."""
 

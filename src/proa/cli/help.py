@@ -84,7 +84,7 @@ def flag_table(flags: Iterable[Flag]) -> str:
     return "".join(lines)
 
 
-_SHOWN_KINDS = {"swap-bytes": "bytes", "int64": "int"}
+_SHOWN_KINDS = {"age": "duration", "swap-bytes": "bytes", "int64": "int"}
 
 
 def _names(path: str) -> list[str]:

@@ -84,6 +84,23 @@ def duration(text: str) -> int:
     return sign * _limited(total, f'invalid duration "{text}": too long')
 
 
+def age(text: str) -> int:
+    """Nanoseconds, also of days and weeks: `30d`, `2w`, `1d12h`. Raises ValueError."""
+    total = 0
+    rest = text
+    for letter, hours in (("w", 24 * 7), ("d", 24)):
+        head, found, tail = rest.partition(letter)
+        if found and head.isascii() and head.isdigit():
+            total += int(head) * hours * _DURATION_UNITS["h"]
+            rest = tail
+    if not (rest or total):
+        raise ValueError(f'invalid duration "{text}"; write it as 30d, 12h or 1d12h')
+    total += duration(rest) if rest else 0
+    if total < 0:
+        raise ValueError(f'invalid duration "{text}": below 0')
+    return _limited(total, f'invalid duration "{text}": too long')
+
+
 def nano_cpus(text: str) -> int:
     """Billionths of a processor: `1.5`, `0.25`. Raises ValueError."""
     whole, fraction, scale = _decimal(text, f"'{text}' is no number; write it as 1.5")
@@ -148,4 +165,5 @@ PARSERS: dict[str, Callable[[str], int]] = {
     "swap-bytes": swap_size,
     "decimal": nano_cpus,
     "duration": duration,
+    "age": age,
 }

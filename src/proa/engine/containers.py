@@ -275,10 +275,16 @@ class Containers:
             found = [item for item in found if item.state in ("running", "paused", "restarting")]
         return found[:limit] if limit is not None else found
 
-    def prune(self, filters: Mapping[str, str | Sequence[str]] | None = None) -> dict[str, Any]:
+    def prune(
+        self,
+        filters: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        unused_for: float = 0,
+    ) -> dict[str, Any]:
         """Remove those that do not run: `ContainersDeleted` (ids or None), `SpaceReclaimed`.
 
-        `filters`: `label`, `label!` and `until`, one value or several. Raises InvalidArgument.
+        `filters`: `label`, `label!` and `until`, one value or several. `unused_for`: only those
+        that have not run for so many seconds. Raises InvalidArgument.
         """
         from proa.engine.prune import prune
 
@@ -286,7 +292,13 @@ class Containers:
             name: [value] if isinstance(value, str) else value
             for name, value in (filters or {}).items()
         }
-        return prune(self._engine, several)
+        return prune(self._engine, several, unused_for=unused_for)
+
+    def close(self) -> None:
+        """Let go of what this object holds."""
+        if self._locks is not None:
+            self._locks.close()
+            self._locks = None
 
     def _settled(self, row: ContainerRow, running: bool | None = None) -> ContainerRow:
         """The row as it is: where its monitor has died, put in order first.

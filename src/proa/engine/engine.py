@@ -11,7 +11,7 @@ from proa.store.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from proa.engine.events import EventStream, Moment
     from proa.engine.images import Images
@@ -103,6 +103,42 @@ class Engine:
 
         return logout(registry)[1]
 
+    def prune(
+        self,
+        *,
+        all: bool = False,
+        volumes: bool = False,
+        filters: Mapping[str, str | Sequence[str]] | None = None,
+        unused_for: float = 0,
+        keep_storage: int | None = None,
+    ) -> dict[str, Any]:
+        """Remove everything that nobody needs: what the `prune` of each kind removes, in one go.
+
+        `all`: all images that no container uses; `volumes`: anonymous ones too. `filters`: label,
+        label!, until. `unused_for` (seconds), `keep_storage` (bytes of images): as there. Raises
+        InvalidArgument.
+        """
+        from proa.engine.prune import SystemPrune
+
+        several = {
+            name: [value] if isinstance(value, str) else list(value)
+            for name, value in (filters or {}).items()
+        }
+        return SystemPrune(
+            self,
+            all=all,
+            volumes=volumes,
+            filters=several,
+            unused_for=unused_for,
+            keep_storage=keep_storage,
+        ).run()
+
+    def df(self) -> dict[str, Any]:
+        """What is on disk, in the form of Docker's API; sizes are what du(1) says."""
+        from proa.engine.disk import disk_use
+
+        return disk_use(self).attrs
+
     def prepare_monitor(self) -> Channel:
         """A process that waits for a container to run; closing the channel ends it."""
         return self._monitors.prepare()
@@ -116,6 +152,7 @@ class Engine:
     def close(self) -> None:
         """Let go of what this object holds. Containers go on."""
         self._monitors.close()
+        self.containers.close()
         self.store.database.close()
 
     def __enter__(self) -> Self:

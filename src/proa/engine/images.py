@@ -338,17 +338,30 @@ class Images:
         return remove(self._store, name, force=force, running=self._is_running)
 
     def prune(
-        self, *, all: bool = False, filters: Mapping[str, str | bool | Sequence[str]] | None = None
+        self,
+        filters: Mapping[str, str | bool | Sequence[str]] | None = None,
+        *,
+        all: bool = False,
+        unused_for: float = 0,
+        keep_storage: int | None = None,
     ) -> dict[str, Any]:
         """Remove the images without a name, or `all` that no container uses.
 
-        `filters`: label, until, dangling. What was done, in Docker's form: `ImagesDeleted`,
+        `filters`: label, until, dangling. `unused_for`: seconds for which no container of it was
+        made or started. `keep_storage`: bytes that images may take together; those that were not
+        used for longest go first. What was done, in Docker's form: `ImagesDeleted`,
         `SpaceReclaimed` in bytes. Raises InvalidArgument.
         """
         from proa.image.prune import prune
 
         wanted = {key: _values(value) for key, value in (filters or {}).items()}
-        return prune(self._store, all=all, filters=wanted)
+        return prune(
+            self._store,
+            all=all,
+            filters=wanted,
+            unused_for=int(unused_for * 1_000_000_000),
+            keep=keep_storage,
+        )
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """How an image was made; see `Image.history`."""

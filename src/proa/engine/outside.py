@@ -148,10 +148,18 @@ class OutsideImages(Images):
         return done
 
     def prune(
-        self, *, all: bool = False, filters: Mapping[str, str | bool | Sequence[str]] | None = None
+        self,
+        filters: Mapping[str, str | bool | Sequence[str]] | None = None,
+        *,
+        all: bool = False,
+        unused_for: float = 0,
+        keep_storage: int | None = None,
     ) -> dict[str, Any]:
         """As `Images.prune`."""
-        done: dict[str, Any] = self._call("prune", {"all": all, "filters": dict(filters or {})})
+        arguments = {"unused_for": unused_for, "keep_storage": keep_storage}
+        done: dict[str, Any] = self._call(
+            "prune", {"all": all, "filters": dict(filters or {}), **arguments}
+        )
         return done
 
     def _image(self, id: str, tags: tuple[str, ...] | None = None) -> Image:
@@ -277,6 +285,6 @@ def remove(root: str, name: str, force: bool) -> list[dict[str, str]]:
     return Images(Store.open(root)).remove(name, force=force)
 
 
-def prune(root: str, all: bool, filters: dict[str, Any]) -> dict[str, Any]:
+def prune(root: str, filters: dict[str, Any], **arguments: Any) -> dict[str, Any]:
     """Inside: prune."""
-    return Images(Store.open(root)).prune(all=all, filters=filters)
+    return Images(Store.open(root)).prune(filters, **arguments)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from proa.store.database import Database, Row
 
+LAYER, BLOB = "layer", "blob"
 _SELECT = """SELECT images.id, manifest, config, layers, content, size, created, images.stored,
     (SELECT group_concat(reference, char(10)) FROM image_references WHERE image = images.id)
     FROM images """
@@ -59,6 +60,17 @@ class ImageRecord:
     """fully qualified, sorted"""
     content: tuple[Digest, ...] = ()
     """all blobs it consists of: manifest, config, layers"""
+
+    @property
+    def parts(self) -> frozenset[tuple[str, str]]:
+        """What it takes space with: kind and digest of layers and blobs.
+
+        A layer that came uncompressed has the digest of its blob, and is another thing.
+        """
+        return frozenset(
+            [(LAYER, str(diff_id)) for diff_id in self.layers]
+            + [(BLOB, str(digest)) for digest in self.content]
+        )
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -130,7 +142,14 @@ class Images:
     def delete(self, image: Digest) -> bool:
         """Remove an image's row and its references; whether there was one."""
         self._database.run("DELETE FROM image_references WHERE image = ?1", (image,))
+        self._database.run("DELETE FROM image_uses WHERE image = ?1", (image,))
         return self._database.run("DELETE FROM images WHERE id = ?1", (image,)) > 0
+
+    def uses(self) -> dict[str, int]:
+        """When a container of an image was last made or started, by the image's id: nanoseconds
+        since 1970, to the minute. Without an entry: never.
+        """
+        return dict(self._database.all("SELECT image, used FROM image_uses"))
 
     def note(self, action: str, image: Digest, config: Mapping[str, Any], name: str) -> None:
         """Note an event of the image; `name`: the one it is about, as people write it.

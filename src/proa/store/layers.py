@@ -60,6 +60,10 @@ class Layers:
         """Bytes on disk of all layers, by diff ID."""
         return dict(self._database.all("SELECT diff_id, size FROM layers"))
 
+    def note_disk(self, diff_id: str, disk: int) -> None:
+        """Record how many bytes are allocated for a layer."""
+        self._database.run("UPDATE layers SET disk = ?2 WHERE diff_id = ?1", (diff_id, disk))
+
     def unpack(self, diff_id: Digest) -> Unpacking:
         """Unpack a layer within `with`: processes that want the same one wait for each other."""
         return Unpacking(self, diff_id)
@@ -68,7 +72,7 @@ class Layers:
         """Record a layer that is about to get its name: complete, not known to be on the disk."""
         self._database.run(
             "INSERT INTO layers (diff_id, size, created, boot) VALUES (?1, ?2, ?3, ?4)"
-            " ON CONFLICT DO UPDATE SET size = ?2, created = ?3, boot = ?4",
+            " ON CONFLICT DO UPDATE SET size = ?2, created = ?3, boot = ?4, disk = NULL",
             (diff_id, size, time.time_ns(), clock.boot_id()),
         )
 

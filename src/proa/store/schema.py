@@ -42,13 +42,15 @@ STEPS: tuple[tuple[str, ...], ...] = (
             config TEXT NOT NULL,
             state TEXT NOT NULL
         )""",
-        # size: bytes on disk. boot: the boot in which it was unpacked, until it is known to have
+        # size: bytes that its files say they have, in pages. disk: bytes that are allocated; NULL
+        # until somebody asks. boot: the boot in which it was unpacked, until it is known to have
         # reached the disk; then empty.
         """CREATE TABLE layers (
             diff_id TEXT PRIMARY KEY NOT NULL,
             size INTEGER NOT NULL,
             created INTEGER NOT NULL,
-            boot TEXT NOT NULL
+            boot TEXT NOT NULL,
+            disk INTEGER
         ) WITHOUT ROWID""",
         # what a process works on and nothing refers to yet. token: the name of the file that the
         # process holds a lock on as long as it lives.

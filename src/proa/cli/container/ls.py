@@ -84,7 +84,7 @@ def _table(found: Sequence[ContainerSummary], *, truncate: bool, size: bool) -> 
         row = [
             _id(item, truncate),
             _image(item, truncate),
-            _command(item, truncate),
+            command_of(item, truncate=truncate),
             ago(item.created, now),
             status(item, now),
             "",
@@ -102,7 +102,7 @@ def _row(item: ContainerSummary, now: int, *, truncate: bool) -> dict[str, Any]:
 
     mounts = [truncated(mount, 15) if truncate else mount for mount in item.mounts]
     return {
-        "Command": _command(item, truncate),
+        "Command": command_of(item, truncate=truncate),
         "CreatedAt": local_time(item.created),
         "ID": _id(item, truncate),
         "Image": _image(item, truncate),
@@ -180,7 +180,8 @@ def _image(item: ContainerSummary, truncate: bool) -> str:
     return name if at and ":" in name.rpartition("/")[2] else image
 
 
-def _command(item: ContainerSummary, truncate: bool) -> str:
+def command_of(item: ContainerSummary, *, truncate: bool) -> str:
+    """Its command as one quoted text."""
     first, *others = item.command
     text = " ".join([first, *(f"'{word}'" if " " in word else word for word in others)])
     return quoted(truncated(text, 20) if truncate else text)

@@ -22,14 +22,20 @@ def _prune(session: Session, values: Values, _arguments: list[str]) -> int:
         "WARNING! This will remove all stopped containers."
     ):
         return 0
-    done = session.engine.containers.prune(wanted)
-    if done["ContainersDeleted"]:
-        line("Deleted Containers:")
-        for id in done["ContainersDeleted"]:
-            line(id)
-        line("")
+    unused = (values.number("unused-for") or 0) / 1e9
+    done = session.engine.containers.prune(wanted, unused_for=unused)
+    show(done["ContainersDeleted"])
     line(f"Total reclaimed space: {decimal_size(done['SpaceReclaimed'])}")
     return 0
+
+
+def show(ids: list[str] | None) -> None:
+    """Say which containers were removed."""
+    if ids:
+        line("Deleted Containers:")
+        for id in ids:
+            line(id)
+        line("")
 
 
 COMMAND = Command(
@@ -39,6 +45,7 @@ COMMAND = Command(
     flags=(
         ("filter", "", "filter", "Remove only what matches (until=24h, label=x, label!=y)"),
         ("force", "f", "bool", "Do not ask"),
+        ("unused-for", "", "age", "Remove only what has not run for so long (30d, 12h)"),
     ),
     maximum=0,
 )

@@ -25,15 +25,25 @@ def _prune(session: Session, values: Values, _arguments: list[str]) -> int:
     everything = values.flag("all")
     if not values.flag("force") and not is_confirmed(_WARNINGS[everything]):
         return 0
-    done = session.engine.images.prune(all=everything, filters=wanted)
-    if done["ImagesDeleted"]:
+    done = session.engine.images.prune(
+        wanted,
+        all=everything,
+        unused_for=(values.number("unused-for") or 0) / 1e9,
+        keep_storage=values.number("keep-storage"),
+    )
+    show(done["ImagesDeleted"])
+    line(f"Total reclaimed space: {decimal_size(done['SpaceReclaimed'])}")
+    return 0
+
+
+def show(events: list[dict[str, str]] | None) -> None:
+    """Say which images and layers were removed."""
+    if events:
         line("Deleted Images:")
-        for event in done["ImagesDeleted"]:
+        for event in events:
             for deed, what in event.items():
                 line(f"{deed.lower()}: {what}")
         line("")
-    line(f"Total reclaimed space: {decimal_size(done['SpaceReclaimed'])}")
-    return 0
 
 
 COMMAND = Command(
@@ -44,6 +54,8 @@ COMMAND = Command(
         ("all", "a", "bool", "Remove all images that no container uses"),
         ("filter", "", "filter", "Remove only what matches (until=24h, label=x)"),
         ("force", "f", "bool", "Do not ask"),
+        ("keep-storage", "", "bytes", "Remove only until images take no more than this (10GB)"),
+        ("unused-for", "", "age", "Remove only what no container was made of for so long (30d)"),
     ),
     maximum=0,
 )

@@ -1,0 +1,173 @@
+"""What everything in a store takes on the disk, by what it belongs to: the sum is what du(1) says.
+
+Bytes that are allocated, directories included, files of several names once.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from proa.errors import NoSpace
+from proa.lean.record import record
+from proa.oci.digest import is_hex
+from proa.store.layers import TEMPORARY
+from proa.store.volumes import REMOVED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from proa.store.store import Store
+
+_DIRECTORY = 0o040000
+_BLOCK = 512
+"""st_blocks counts these, whatever the file system's own blocks are (inode(7))"""
+_ID = 64
+
+
+@record
+class Weights:
+    """Bytes on disk."""
+
+    layers: Mapping[str, int]
+    """by diff ID"""
+    blobs: Mapping[str, int]
+    """by digest"""
+    containers: Mapping[str, int]
+    """by id: what they wrote, their logs, and the files that are theirs"""
+    volumes: Mapping[str, int]
+    """by name"""
+    other: int
+    """the database, caches, sockets and locks, and the directories that hold all that"""
+    left: int
+    """what nothing refers to: blobs on their way in, and what killed processes left"""
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        parts = (self.layers, self.blobs, self.containers, self.volumes)
+        return sum(sum(part.values()) for part in parts) + self.other + self.left
+
+
+def weigh(store: Store) -> Weights:
+    """Weigh what is in `store`, as far as this process may look at it.
+
+    A layer never changes: it is looked through once, and its weight kept.
+    """
+    return _Scale(store).all()
+
+
+class _Scale:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: set[tuple[int, int]] = set()
+        self._other = self._left = 0
+        self._device = posix.stat(store.root).st_dev
+
+    def all(self) -> Weights:
+        store = self._store
+        containers = {id for (id,) in store.database.all("SELECT id FROM containers")}
+        known = {
+            diff_id.partition(":")[2]: (diff_id, disk, not boot)
+            for diff_id, disk, boot in store.database.all("SELECT diff_id, disk, boot FROM layers")
+        }
+        found: dict[str, dict[str, int]] = {
+            name: {} for name in ("layers", "blobs", "containers", "volumes")
+        }
+
+        def layer(name: str, path: str) -> None:
+            if name in known:
+                diff_id, disk, settled = known[name]
+                found["layers"][diff_id] = self._layer(diff_id, path, disk, settled)
+            elif TEMPORARY in name or is_hex(name):
+                self._left += self._tree(path)
+            else:
+                self._other += self._tree(path)
+
+        def container(name: str, path: str) -> None:
+            if name in containers:
+                found["containers"][name] = self._tree(path)
+            elif len(name) == _ID:
+                self._left += self._tree(path)
+            else:
+                self._other += self._tree(path)
+
+        def algorithm(name: str, path: str) -> None:
+            self._each(path, lambda hex, file: blob(f"{name}:{hex}", file))
+
+        def blob(digest: str, path: str) -> None:
+            found["blobs"][digest] = self._tree(path)
+
+        def volume(name: str, path: str) -> None:
+            if name.startswith(REMOVED):
+                self._left += self._tree(path)
+            else:
+                found["volumes"][name] = self._tree(path)
+
+        def ingest(_name: str, path: str) -> None:
+            self._left += self._tree(path)
+
+        inside: dict[str, Callable[[str, str], None]] = {
+            "layers": layer,
+            "containers": container,
+            "blobs": algorithm,
+            "volumes": volume,
+            "ingest": ingest,
+        }
+
+        def top(name: str, path: str) -> None:
+            if name in inside:
+                self._each(path, inside[name])
+            else:
+                self._other += self._tree(path)
+
+        self._each(store.root, top)
+        return Weights(**found, other=self._other, left=self._left)
+
+    def _each(self, path: str, action: Callable[[str, str], None]) -> None:
+        """Do `action` for what is in the directory, which itself is among the others."""
+        status = posix.stat(path, follow_symlinks=False)
+        self._other += status.st_blocks * _BLOCK
+        if status.st_mode & 0o170000 == _DIRECTORY:
+            for name in _names(path):
+                action(name, f"{path}/{name}")
+
+    def _layer(self, diff_id: str, path: str, disk: int | None, settled: bool) -> int:
+        if disk is None:
+            disk = self._tree(path)
+            if settled:
+                try:
+                    self._store.layers.note_disk(diff_id, disk)
+                except NoSpace:
+                    pass  # then it is looked through again the next time
+        return disk
+
+    def _tree(self, path: str) -> int:
+        """Bytes of `path` and all below it, on the store's own file system."""
+        total = 0
+        pending = [path]
+        while pending:
+            current = pending.pop()
+            try:
+                status = posix.stat(current, follow_symlinks=False)
+                if status.st_dev != self._device:
+                    continue  # something is mounted there
+                is_directory = status.st_mode & 0o170000 == _DIRECTORY
+                if status.st_nlink > 1 and not is_directory:
+                    identity = status.st_dev, status.st_ino
+                    if identity in self._seen:
+                        continue
+                    self._seen.add(identity)
+                total += status.st_blocks * _BLOCK
+                if is_directory:
+                    pending += [f"{current}/{name}" for name in _names(current)]
+            except OSError:
+                continue  # it was removed meanwhile, or is not for us to look at
+        return total
+
+
+def _names(path: str) -> Iterator[str]:
+    try:
+        return iter(posix.listdir(path))
+    except FileNotFoundError:
+        return iter(())
