@@ -32,6 +32,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "image": {
         "bootstrap": "image.bootstrap",
+        "copy": "image.copy",
         "history": "image.history",
         "import": "image.import_",
         "inspect": "image.inspect",
@@ -43,6 +44,13 @@ NOUNS: dict[str, dict[str, str]] = {
         "rm": "image.rm",
         "save": "image.save",
         "tag": "image.tag",
+    },
+    "manifest": {
+        "annotate": "image.manifest:ANNOTATE",
+        "create": "image.manifest:CREATE",
+        "inspect": "image.manifest:INSPECT",
+        "push": "image.manifest:PUSH",
+        "rm": "image.manifest:REMOVE",
     },
     "system": {
         "boot": "system.boot:BOOT",
@@ -102,6 +110,7 @@ ALONE: dict[str, str] = {
     "inspect": "system.inspect",
     "login": "system.login:LOGIN",
     "logout": "system.login:LOGOUT",
+    "search": "image.search",
     "version": "system.version",
 }
 """Commands without a noun."""
@@ -114,8 +123,8 @@ ALIASES: dict[str, dict[str, str]] = {
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
-    "build builder buildx checkpoint commit compose config context cp diff export manifest network "
-    "node plugin search secret service stack swarm trust".split()
+    "build builder buildx checkpoint commit compose config context cp diff export network "
+    "node plugin secret service stack swarm trust".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
 
@@ -141,6 +150,7 @@ HOT = frozenset(
 INSIDE = frozenset(
     (
         NOUNS["image"]["bootstrap"],
+        NOUNS["image"]["copy"],
         NOUNS["image"]["import"],
         NOUNS["image"]["load"],
         NOUNS["image"]["prune"],

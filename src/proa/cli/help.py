@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _NOUN_SUMMARIES = {
     "container": "Work with containers",
     "image": "Work with images",
+    "manifest": "Work with manifests in registries, and lists of them",
     "system": "Look after the engine and the machine",
     "volume": "Work with volumes",
 }

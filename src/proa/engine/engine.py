@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from proa.engine.events import EventStream, Moment
     from proa.engine.images import Images
+    from proa.engine.manifests import Manifests
     from proa.engine.volumes import Volumes
     from proa.lean.channel import Channel
 
@@ -85,6 +86,13 @@ class Engine:
 
             self._volumes = Volumes(self)
         return self._volumes
+
+    @property
+    def manifests(self) -> Manifests:
+        """Manifests in registries, and lists of them that are being put together here."""
+        from proa.engine.manifests import Manifests
+
+        return Manifests(self.store)
 
     def login(self, username: str, password: str, registry: str | None = None) -> dict[str, str]:
         """Log in to a registry, Docker's where none is named, and keep the credentials.

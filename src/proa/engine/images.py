@@ -312,6 +312,41 @@ class Images:
             pushed=pushed,
         )
 
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        platform: str | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> str:
+        """Copy an image, an index with all it lists, or an artifact; the digest of its manifest.
+
+        `source`, `target`: a reference in a registry (`docker://` before it may be left out),
+        `oci:DIRECTORY[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]` (only from
+        there), `store:NAME`. Nothing is unpacked, but what comes into the store. `platform`: of an
+        index, only this one. Raises NotFound, ImageNotFound, CorruptData, Unauthorized,
+        Unavailable, InvalidArgument, AlreadyExists.
+        """
+        from proa.engine.registries import copy
+
+        return copy(self._store, source, target, platform=platform, progress=progress)
+
+    def search(self, term: str, limit: int = 25) -> builtins_list[dict[str, Any]]:
+        """The repositories of a registry that fit `term`, as Docker's API lists them.
+
+        `term` may begin with a registry, `host:5000/tool`; else it is Docker's. Raises
+        InvalidArgument, Unsupported (this registry cannot be searched), Unauthorized, Unavailable.
+        """
+        from proa.engine.registries import search
+        from proa.lean.record import as_dict
+
+        names = {"stars": "star_count"}
+        return [
+            {names.get(name, name): value for name, value in as_dict(item).items()}
+            for item in search(term, limit)
+        ]
+
     def tag(self, source: str, target: str) -> Image:
         """Let `target` mean the image `source`, whatever it meant before.
 

@@ -139,6 +139,25 @@ class OutsideImages(Images):
         )
         return found
 
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        platform: str | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> str:
+        """As `Images.copy`."""
+
+        def told(notice: Mapping[str, Any]) -> None:
+            if progress is not None:
+                from proa.image.progress import Progress
+
+                progress(Progress(**notice))
+
+        arguments = {"source": source, "target": target, "platform": platform}
+        return str(self._call("copy", arguments, notify=told))
+
     def remove(
         self, name: str, *, force: bool = False, no_prune: bool = False
     ) -> list[dict[str, str]]:
@@ -262,6 +281,13 @@ def push(root: str, repository: str, notify: Callable[[Any], None], **arguments:
 
     told = _passing(notify)
     work(Store.open(root), repository, progress=told, pushed=told, **arguments)
+
+
+def copy(root: str, notify: Callable[[Any], None], **arguments: Any) -> str:
+    """Inside: copy; the digest."""
+    from proa.engine.registries import copy as work
+
+    return work(Store.open(root), progress=_passing(notify), **arguments)
 
 
 def _passing(notify: Callable[[Any], None]) -> Callable[[Progress | Pulled | Pushed], None]:

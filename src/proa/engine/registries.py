@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proa.distribution import search as searching
 from proa.distribution.client import Client
 from proa.distribution.credentials import Credentials, CredentialStore
 from proa.distribution.login import server_of, verify
@@ -20,6 +21,7 @@ from proa.oci.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from proa.distribution.search import Found
     from proa.image.progress import Progress
     from proa.store.store import Store
 
@@ -139,3 +141,36 @@ def logout(registry: str | None) -> tuple[str, bool]:
     domain, path = server_of(registry)
     name = f"{domain}/{path}" if path else domain
     return name, CredentialStore().forget(name)
+
+
+def copy(
+    store: Store,
+    source: str,
+    target: str,
+    *,
+    platform: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> str:
+    """Copy from place to place; see `Images.copy`."""
+    from contextlib import ExitStack
+
+    from proa.image import copy as copying
+
+    wanted = Platform.parse(platform) if platform else None
+    tell = progress or (lambda _: None)
+    transport, rest = copying.split(target)
+    with client() as registries, ExitStack() as stack:
+        origin = copying.open_source(stack, store, registries, source)
+        if transport == "store":
+            record = copying.copy_to_store(
+                origin, store, Reference.parse(rest), platform=wanted, progress=tell
+            )
+            return str(record.manifest)
+        sink = copying.open_sink(stack, registries, target)
+        return str(copying.copy(origin, sink, platform=wanted, progress=tell))
+
+
+def search(term: str, limit: int = 25) -> list[Found]:
+    """The repositories of a registry that fit `term`; see `Images.search`."""
+    with client() as registries:
+        return searching.search(registries, term, limit)

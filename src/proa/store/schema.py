@@ -52,6 +52,15 @@ STEPS: tuple[tuple[str, ...], ...] = (
             boot TEXT NOT NULL,
             disk INTEGER
         ) WITHOUT ROWID""",
+        # lists of manifests that are being put together: list and source are references,
+        # descriptor is JSON, as it will stand in the index.
+        """CREATE TABLE manifest_lists (
+            list TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            source TEXT NOT NULL,
+            descriptor TEXT NOT NULL,
+            PRIMARY KEY (list, digest)
+        ) WITHOUT ROWID""",
         # what a process works on and nothing refers to yet. token: the name of the file that the
         # process holds a lock on as long as it lives.
         """CREATE TABLE leases (
