@@ -99,11 +99,27 @@ def test_where_nothing_is_copied(box: Command) -> None:
     mount = "type=volume,source=two,target=/srv/data,volume-nocopy"
     assert box.output("run", "--rm", "--mount", mount, *ls) == ""
     assert box.output("run", "--rm", "-v", "three:/none", "box", "ls", "-A", "/none") == ""
-    box("run", "--name", "source", "-v", "empty:/x", "box", "true")
     # what is taken over is not filled
     box("run", "--rm", "-v", "kept:/srv/data:nocopy", "box", "true")
     box("create", "--name", "giver", "-v", "kept:/srv/data:nocopy", "box")
     assert box.output("run", "--rm", "--volumes-from", "giver", *ls) == ""
+
+
+def test_a_container_that_never_runs_fills_its_volumes(box: Command) -> None:
+    box("create", "--name", "store", "-v", "vol:/srv/data", "-v", "/srv/data/sub", "box")
+    assert os.listdir(data(box, "vol")) != []
+    script = "cat /srv/data/file; ls /srv/data/sub"
+    shown = box.output("run", "--rm", "--volumes-from", "store", "box", "sh", "-c", script)
+    assert shown == "x\ndeep\nmore"
+    assert box.output("start", "-a", "store") == ""
+    # nothing stays of one whose volumes cannot be had
+    box("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=/nowhere", "gone")
+    box("create", "--name", "other", "-v", "gone:/not/there", "box")  # nothing to fill it with
+    box("rm", "other")
+    refused = box("create", "-v", "gone:/srv/data", "-v", "/x", "box", code=1)
+    assert "make its device first" in refused.stderr
+    assert len(box.output("ps", "-aq").split()) == 1
+    assert len(box.output("volume", "ls", "-q").split()) == 3
 
 
 def test_an_empty_directory_gives_its_owner(box: Command) -> None:

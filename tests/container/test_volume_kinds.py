@@ -57,6 +57,10 @@ def test_one_in_memory_is_shared_while_someone_has_it(alpine: Command) -> None:
     assert "Read-only" in refused.stderr
     alpine("rm", "-f", "one")
     assert alpine.output("run", "--rm", "-v", "mem:/k", "alpine", "ls", "/k") == ""
+    # it begins empty, whatever the image has there
+    assert "world" not in alpine.output(
+        "run", "--rm", "-v", "mem:/etc/apk", "alpine", "ls", "/etc/apk"
+    )
 
 
 def test_another_file_system_in_a_file_of_a_device(alpine: Command, host: str) -> None:

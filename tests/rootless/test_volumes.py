@@ -35,6 +35,14 @@ def _while_used(box: Command) -> str:
     return said
 
 
+def test_a_container_that_never_runs_fills_its_volumes(box: Command) -> None:
+    box("create", "--name", "store", "-v", "/srv", "box")
+    shown = box.output("run", "--rm", "--volumes-from", "store", "box", "ls", "/srv")
+    assert shown == "of-seven"
+    box("rm", "-v", "store")
+    assert box.output("volume", "ls", "-q") == ""
+
+
 def test_anonymous_ones(box: Command) -> None:
     box("run", "--rm", "-v", "/srv", "box", "true")
     box("run", "-d", "--rm", "--name", "web", "-v", "/srv", "box", "sleep", "600")

@@ -71,7 +71,17 @@ class Containers:
         """Make a container that does not run yet. Raises ImageNotFound, InvalidArgument …"""
         from proa.engine.create import create
 
-        return Container(self._engine, create(self._engine.store, config))
+        row = create(self._engine.store, config)
+        container = Container(self._engine, row)
+        if any(mount["kind"] == "volume" for mount in row.config["request"].get("mounts", ())):
+            from proa.engine.fill import fill_new
+
+            try:
+                fill_new(self._engine.store, row)
+            except BaseException:
+                container.remove(v=True)
+                raise
+        return container
 
     def _create(self, config: ContainerConfig) -> Container:
         """A container that this process starts at once."""
@@ -369,7 +379,11 @@ def summarize(row: ContainerRow) -> ContainerSummary:
         started_at=state.get("started_at", ""),
         finished_at=state.get("finished_at", ""),
         labels=process["labels"],
-        mounts=tuple(mount["source"] or mount["target"] for mount in request.get("mounts", ())),
+        mounts=tuple(
+            mount["source"] or mount["target"]
+            for mount in request.get("mounts", ())
+            if mount["kind"] != "tmpfs" or not mount.get("short")
+        ),
         networks=(request.get("network_mode", "default"),),
         targets=tuple(mount["target"] for mount in request.get("mounts", ())),
         exposed_ports=tuple(process.get("exposed_ports") or ()),

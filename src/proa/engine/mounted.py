@@ -9,6 +9,7 @@ from proa.errors import ImageNotFound, InvalidArgument, NotFound, Unsupported
 from proa.lean.record import record, replace
 from proa.store.volumes import DRIVER, VolumeRow
 from proa.volume import local
+from proa.volume.draft import COPIED
 from proa.volume.names import ANONYMOUS, check_name, check_subpath, generate
 
 TYPE_CHECKING = False
@@ -94,7 +95,6 @@ def entries(store: Store, row: ContainerRow, mounts: Iterable[Mount]) -> list[di
             "source": mount.source,
             "target": _place(mount.target),
             "subpath": mount.subpath,
-            "nocopy": mount.no_copy or mount.inherited,
             "copy": False,
             "options": {},
         }
@@ -104,8 +104,9 @@ def entries(store: Store, row: ContainerRow, mounts: Iterable[Mount]) -> list[di
             continue
         options = store.volumes.find(mount.source).options
         entry["options"] = dict(options)
-        copied = posix.access(f"{store.volumes.path(mount.source)}/.proa-copied", posix.F_OK)
-        entry["copy"] = copied or not (started or entry["nocopy"] or mount.subpath)
+        copied = posix.access(f"{store.volumes.path(mount.source)}/{COPIED}", posix.F_OK)
+        nothing = started or mount.no_copy or mount.inherited or mount.subpath
+        entry["copy"] = copied or not (nothing or local.is_in_memory(options))
         if entry["copy"] or mount.subpath or local.is_mounted(options):
             found.append(entry)
     return found

@@ -13,6 +13,7 @@ from proa.kernel import mount
 from proa.kernel.path import open_in_root
 from proa.lean.channel import checked, pair
 from proa.volume import local
+from proa.volume.draft import is_due
 from proa.volume.subtree import open_subtree
 
 TYPE_CHECKING = False
@@ -45,17 +46,29 @@ class Volumes:
         then the next container can share them. Raises errors of the kinds of `proa.errors`.
         """
         self._rootfs = rootfs
-        # in the same order everywhere: two containers that wait for each other would do so forever
-        for entry in sorted(self._job.volumes, key=lambda entry: str(entry["source"])):
+        for entry in self._sorted():
             found = self._opened(entry, entry["copy"] and first)
             if found >= 0:
                 sources[entry["target"]] = found
+
+    def fill(self, rootfs: int) -> None:
+        """Fill what is empty, for a container that is not started. Raises as `open` does."""
+        self._rootfs = rootfs
+        for entry in self._sorted():
+            if self._resolve(str(entry["target"])) is not None:
+                found = self._opened(entry, copy=True)
+                if found >= 0:
+                    posix.close(found)
 
     def release(self) -> None:
         """The container runs, or will not: let others go on."""
         while self._locks:
             posix.close(self._locks.popitem()[1])
         self._shared.clear()
+
+    def _sorted(self) -> list[Mapping[str, Any]]:
+        # in the same order everywhere: two containers that wait for each other would do so forever
+        return sorted(self._job.volumes, key=lambda entry: str(entry["source"]))
 
     def _opened(self, entry: Mapping[str, Any], copy: bool) -> int:
         """A detached mount for the container; -1: the spec names the directory."""
@@ -102,14 +115,7 @@ class Volumes:
 
         A child does it: what it imports would stay with the monitor for good.
         """
-        listing = posix.open(".", _DIRECTORY, dir_fd=target)
-        try:
-            names = posix.listdir(listing)
-        finally:
-            posix.close(listing)
-        if names and not any(name.startswith(".proa-") for name in names) and target == place:
-            return
-        if names and target != place and not _is_there(place, ".proa-copied"):
+        if not is_due(target, place):
             return
         source = self._resolve(path)
         if source is None:
@@ -187,9 +193,8 @@ class Volumes:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = self._borrow(name, directory)
         if found < 0:
+            # empty, as with Docker: it has no room for more than what its options say
             found = local.open_mount(name, entry["options"])
-            if not entry["nocopy"] and not entry["subpath"]:
-                self._fill(found, found, str(entry["target"]))
             _write(f"{directory}/{_MOUNTED}", _identity(found))
         self._shared[name] = found
         return found
@@ -249,14 +254,6 @@ def _targets(request: Mapping[str, Any], name: str) -> list[str]:
 def _identity(descriptor: int) -> str:
     status = posix.fstat(descriptor)
     return f"{status.st_dev}:{status.st_ino}"
-
-
-def _is_there(directory: int, name: str) -> bool:
-    try:
-        posix.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _read(path: str) -> str:

@@ -13,25 +13,13 @@ from errno import ENODATA, ENOTSUP, EPERM
 
 from proa.snapshot.copy_tree import copy_tree
 from proa.snapshot.remove import remove_tree
+from proa.volume.draft import COPIED, COPYING, has, is_due, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from proa.snapshot.stack import Stack
 
-COPYING = ".proa-copying"
-"""a copy that is being made, or was interrupted: it is made anew"""
-COPIED = ".proa-copied"
-"""a complete copy that is being moved over, or was interrupted there: it goes on"""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def is_due(target: int, place: int) -> bool:
-    """Whether the volume wants to be filled: it is empty, or a copy was not moved to the end.
-
-    `target`: the directory of its files, `place` the one where copies are made, which may be the
-    same; descriptors.
-    """
-    return _has(place, COPIED) or not set(_names(target)) - {COPYING}
 
 
 def fill(stack: Stack, target: int, place: int) -> None:
@@ -42,7 +30,7 @@ def fill(stack: Stack, target: int, place: int) -> None:
     """
     if not is_due(target, place):
         return
-    if not _has(place, COPIED):
+    if not has(place, COPIED):
         remove_tree(f"/proc/self/fd/{place}/{COPYING}")
         os.mkdir(COPYING, 0o700, dir_fd=place)
         try:
@@ -75,8 +63,8 @@ def _move(target: int, place: int) -> None:
         status = os.fstat(draft)
         path = f"/proc/self/fd/{draft}"
         xattrs = {name: os.getxattr(path, name) for name in _xattrs(path)}
-        for name in _names(draft):
-            if not _has(target, name):
+        for name in names(draft):
+            if not has(target, name):
                 os.rename(name, name, src_dir_fd=draft, dst_dir_fd=target)
         _take_attributes(target, status, xattrs)
     finally:
@@ -107,20 +95,3 @@ def _xattrs(path: str) -> list[str]:
         if error.errno != ENOTSUP:
             raise
         return []
-
-
-def _names(directory: int) -> list[str]:
-    # by its own name: what was opened for its path only cannot be listed
-    listing = os.open(".", _DIRECTORY, dir_fd=directory)
-    try:
-        return os.listdir(listing)
-    finally:
-        os.close(listing)
-
-
-def _has(directory: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True

@@ -9,7 +9,8 @@ import pytest
 
 from proa.snapshot.stack import Stack
 from proa.volume import fill as module
-from proa.volume.fill import COPIED, COPYING, fill, is_due
+from proa.volume.draft import COPIED, COPYING, is_due
+from proa.volume.fill import fill
 
 
 @contextmanager
