@@ -110,6 +110,18 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         posix.close(lock)
 
 
+def write_bundle(store: Store, row: ContainerRow) -> None:
+    """Make the bundle's config.json of a container anew, from its row."""
+    directory = store.path("containers", row.id)
+    identity = spec.Identity(row.id, str(row.config["hostname"]), directory)
+    config = configs.from_json(row.config["request"])
+    resolved = process.from_json(row.config["process"])
+    text = json.dumps(spec.build(config, resolved, identity))
+    temporary = f"{directory}/config.json.{posix.urandom(8).hex()}"
+    _write(temporary, text, 0o600)
+    posix.rename(temporary, f"{directory}/config.json")
+
+
 def _check_devices(config: ContainerConfig) -> None:
     """Refuse devices that cannot be had. Raises NotFound, Conflict, InvalidArgument."""
     from proa.engine.cdi.requests import plan

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Self
 
+    from proa.engine.check import Finding
     from proa.engine.events import EventStream, Moment
     from proa.engine.images import Images
     from proa.engine.manifests import Manifests
@@ -140,6 +141,15 @@ class Engine:
             unused_for=unused_for,
             keep_storage=keep_storage,
         ).run()
+
+    def check_store(self, *, verify: bool = False, repair: bool = False) -> list[Finding]:
+        """Whether all is there that the database speaks of, and nothing else, part by part.
+
+        `verify`: read and hash all blobs; `repair`: mend what can be mended.
+        """
+        from proa.engine.check.store import check_store
+
+        return check_store(self, verify=verify, repair=repair)
 
     def df(self) -> dict[str, Any]:
         """What is on disk, in the form of Docker's API; sizes are what du(1) says."""

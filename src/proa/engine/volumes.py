@@ -206,7 +206,7 @@ class Volumes:
         deleted: builtins_list[str] = []
         for name in names:
             try:
-                self._discard(self._store.remove(name))
+                self.discard(self._store.remove(name))
             except (Conflict, NotFound):
                 continue  # taken, or removed by someone else, just now
             deleted.append(name)
@@ -216,7 +216,7 @@ class Volumes:
 
     def _remove(self, name: str) -> None:
         try:
-            self._discard(self._store.remove(name))
+            self.discard(self._store.remove(name))
             return
         except Conflict:
             self._settle()  # what a killed process has left needs it no more
@@ -228,9 +228,10 @@ class Volumes:
                 f"volume {name} is in use by {several} {named}: remove"
                 f" {'them' if len(users) > 1 else 'it'} first, with 'proa rm'"
             )
-        self._discard(self._store.remove(name))
+        self.discard(self._store.remove(name))
 
-    def _discard(self, path: str | None) -> None:
+    def discard(self, path: str | None) -> None:
+        """Delete what was taken away from the volumes; see `store.volumes`."""
         from proa.engine.rootless import snapshots
 
         if path is not None:
@@ -239,7 +240,7 @@ class Volumes:
     def _sweep(self) -> None:
         """Put in order what killed processes have left."""
         for path in self._store.sweep():
-            self._discard(path)
+            self.discard(path)
 
     def _settle(self) -> None:
         """Put in order the containers whose monitors have died, so that they have no volumes."""

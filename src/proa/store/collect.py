@@ -59,7 +59,7 @@ def collect(store: Store) -> Collected:
         with store.database.transaction():
             for token in store.leases.abandoned():
                 store.leases.drop(token)
-            blobs, layers = _in_use(store)
+            blobs, layers = in_use(store)
             dead_blobs = [
                 (digest, size) for digest, size in store.blobs.list() if digest not in blobs
             ]
@@ -88,7 +88,7 @@ def collect(store: Store) -> Collected:
     )
 
 
-def _in_use(store: Store) -> tuple[set[str], set[str]]:
+def in_use(store: Store) -> tuple[set[str], set[str]]:
     """Digests of blobs, and diff IDs of layers, that must stay."""
     blobs = store.leases.protected(BLOB)
     layers = store.leases.protected(LAYER)

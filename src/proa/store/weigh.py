@@ -6,11 +6,13 @@ Bytes that are allocated, directories included, files of several names once.
 from __future__ import annotations
 
 import posix
+import time
 
 from proa.errors import NoSpace
 from proa.lean.record import record
 from proa.oci.digest import is_hex
 from proa.store.layers import TEMPORARY
+from proa.store.lock import is_held
 from proa.store.volumes import REMOVED
 
 TYPE_CHECKING = False
@@ -23,6 +25,8 @@ _DIRECTORY = 0o040000
 _BLOCK = 512
 """st_blocks counts these, whatever the file system's own blocks are (inode(7))"""
 _ID = 64
+_HASTE = 2.0
+"""Seconds for which a container's directory may be without a row"""
 
 
 @record
@@ -80,17 +84,18 @@ class _Scale:
                 diff_id, disk, settled = known[name]
                 found["layers"][diff_id] = self._layer(diff_id, path, disk, settled)
             elif TEMPORARY in name or is_hex(name):
-                self._left += self._tree(path)
+                lock = f"{store.layers.locks}/layer-{name.partition(TEMPORARY)[0]}"
+                self._add_left(path, busy=is_held(lock))
             else:
                 self._other += self._tree(path)
 
         def container(name: str, path: str) -> None:
             if name in containers:
                 found["containers"][name] = self._tree(path)
-            elif len(name) == _ID:
-                self._left += self._tree(path)
             else:
-                self._other += self._tree(path)
+                # somebody may be making it just now
+                young = abs(time.time() - posix.stat(path).st_mtime) < _HASTE
+                self._add_left(path, busy=young or len(name) != _ID)
 
         def algorithm(name: str, path: str) -> None:
             self._each(path, lambda hex, file: blob(f"{name}:{hex}", file))
@@ -105,7 +110,7 @@ class _Scale:
                 found["volumes"][name] = self._tree(path)
 
         def ingest(_name: str, path: str) -> None:
-            self._left += self._tree(path)
+            self._add_left(path, busy=is_held(path))
 
         inside: dict[str, Callable[[str, str], None]] = {
             "layers": layer,
@@ -123,6 +128,13 @@ class _Scale:
 
         self._each(store.root, top)
         return Weights(**found, other=self._other, left=self._left)
+
+    def _add_left(self, path: str, *, busy: bool) -> None:
+        """Weigh what has no row; `busy`: since somebody works on it."""
+        if busy:
+            self._other += self._tree(path)
+        else:
+            self._left += self._tree(path)
 
     def _each(self, path: str, action: Callable[[str, str], None]) -> None:
         """Do `action` for what is in the directory, which itself is among the others."""

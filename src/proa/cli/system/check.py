@@ -1,4 +1,4 @@
-"""`system check`: what this machine offers containers."""
+"""`system check`: what this machine offers containers, and whether the store is in order."""
 
 from __future__ import annotations
 
@@ -18,17 +18,30 @@ if TYPE_CHECKING:
     from proa.cli.flags import Values
     from proa.engine.check import Finding
 
-_COLOURS = {"ok": "\x1b[32m", "limited": "\x1b[33m", "missing": "\x1b[31m"}
+_GREEN, _YELLOW, _RED = "\x1b[32m", "\x1b[33m", "\x1b[31m"
+_COLOURS = {
+    "ok": _GREEN,
+    "mended": _GREEN,
+    "limited": _YELLOW,
+    "missing": _RED,
+    "damaged": _RED,
+}
 _PLAIN = "\x1b[0m"
 
 
 def _check(session: Session, values: Values, _arguments: list[str]) -> int:
     from proa.engine.check import check
+    from proa.engine.engine import default_root
 
     format = values.text("format", "table")
     if format not in ("table", "json"):
         raise UsageError(f'invalid argument "{format}" for "--format" flag: table or json')
+    repair, verify = values.flag("repair"), values.flag("verify")
     findings = check(session.root)
+    if repair or verify:
+        session.enter_user_namespace()  # layers and blobs are looked into, or made
+    if os.path.exists(os.path.join(session.root or default_root(), "proa.db")):
+        findings += session.engine.check_store(verify=verify, repair=repair)
     if format == "json":
         import json
 
@@ -39,7 +52,10 @@ def _check(session: Session, values: Values, _arguments: list[str]) -> int:
         write(_table(findings, colours=os.isatty(STDOUT) and "NO_COLOR" not in os.environ))
     return (
         FAILED
-        if any(finding.essential and finding.status == "missing" for finding in findings)
+        if any(
+            (finding.essential and finding.status == "missing") or finding.status == "damaged"
+            for finding in findings
+        )
         else OK
     )
 
@@ -63,8 +79,12 @@ def _table(findings: Sequence[Finding], *, colours: bool) -> str:
 
 COMMAND = Command(
     usage="[OPTIONS]",
-    summary="Tell what this kernel and machine offer, what is missing, and how to mend it",
+    summary="Tell what this machine offers, and whether the engine's directory is in order",
     run=_check,
-    flags=(("format", "", "string", "table or json"),),
+    flags=(
+        ("format", "", "string", "table or json"),
+        ("repair", "", "bool", "Mend what is damaged in the engine's directory"),
+        ("verify", "", "bool", "Read all blobs, to see whether they are what they should be"),
+    ),
     maximum=0,
 )

@@ -9,9 +9,9 @@ Each probe does what a container would need, where it could hurt in a child of t
 from __future__ import annotations
 
 from proa.engine.check import cgroups, devices, isolation, programs, storage, users
-from proa.engine.check.finding import LIMITED, MISSING, OK, Finding
+from proa.engine.check.finding import DAMAGED, LIMITED, MENDED, MISSING, OK, Finding
 
-__all__ = ("LIMITED", "MISSING", "OK", "Finding", "check")
+__all__ = ("DAMAGED", "LIMITED", "MENDED", "MISSING", "OK", "Finding", "check")
 
 
 def check(root: str | None = None) -> list[Finding]:

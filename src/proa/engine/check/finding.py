@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 OK = "ok"
 LIMITED = "limited"
 MISSING = "missing"
+DAMAGED = "damaged"
+MENDED = "mended"
 
 
 @record
@@ -22,7 +24,7 @@ class Finding:
 
     name: str
     status: str
-    """ok, limited, missing"""
+    """of the machine: ok, limited, missing; of a store: ok, damaged, mended"""
     detail: str
     """what was found"""
     cost: str = ""
