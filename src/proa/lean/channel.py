@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _INLINE = 32 * 1024
 """A packet must fit into the socket's send buffer (net.core.wmem_default, 208 KiB); what is
 larger travels as a memfd."""
-_DESCRIPTORS = 16
+DESCRIPTORS = 64
 _CLOEXEC = _socket.SOCK_CLOEXEC
 
 
@@ -99,11 +99,14 @@ class Channel:
         self._socket.close()
 
     def send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
-        """Send one message; the peer gets duplicates of `descriptors`.
+        """Send one message; the peer gets duplicates of `descriptors`, DESCRIPTORS at most.
 
         Raises Unavailable where the peer is gone.
         """
-        data = json.dumps(message).encode()
+        self.send_bytes(json.dumps(message).encode(), descriptors)
+
+    def send_bytes(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
+        """As `send`, something that is no JSON; not empty, and not a NUL byte alone."""
         bulk = -1
         if len(data) > _INLINE:
             bulk = _in_memory(data)
@@ -125,6 +128,16 @@ class Channel:
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """The next message and its descriptors, or None at the end of the connection."""
+        received = self.receive_bytes()
+        if received is None:
+            return None
+        message = json.loads(received[0])
+        if not isinstance(message, dict):
+            raise Unavailable("the other process does not speak this protocol")
+        return message, received[1]
+
+    def receive_bytes(self) -> tuple[bytes, list[int]] | None:
+        """As `receive`, what `send_bytes` has sent."""
         try:
             data, control = self._receive()
         except ConnectionError:
@@ -142,13 +155,10 @@ class Channel:
             return None
         if data == b"\0":
             data = _read_all(descriptors.pop())
-        message = json.loads(data)
-        if not isinstance(message, dict):
-            raise Unavailable("the other process does not speak this protocol")
-        return message, descriptors
+        return data, descriptors
 
     def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
-        space = _socket.CMSG_SPACE(_DESCRIPTORS * 4)
+        space = _socket.CMSG_SPACE(DESCRIPTORS * 4)
         return self._socket.recvmsg(_INLINE, space, _socket.MSG_CMSG_CLOEXEC)[:2]
 
     def wait(self, timeout: float) -> bool:

@@ -94,6 +94,42 @@ def as_dict(value: object) -> dict[str, Any]:
     return {name: getattr(value, name) for name in fields(value)}
 
 
+def pack(value: Any) -> Any:
+    """`value`, of plain values and records, as `marshal` takes it; `unpack` makes it again."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple:
+        return tuple([pack(item) for item in value])
+    if kind is list:
+        return [pack(item) for item in value]
+    if kind is dict:
+        return {key: pack(item) for key, item in value.items()}
+    # no tuple of plain values begins with an ellipsis
+    state = {name: pack(item) for name, item in value.__dict__.items()}
+    return (..., kind.__module__, kind.__qualname__, state)
+
+
+def unpack(packed: Any) -> Any:
+    """What `pack` was given. For data of our own processes only: it names classes."""
+    kind = type(packed)
+    if kind is list:
+        return [unpack(item) for item in packed]
+    if kind is dict:
+        return {key: unpack(item) for key, item in packed.items()}
+    if kind is not tuple:
+        return packed
+    if not packed or packed[0] is not ...:
+        return tuple([unpack(item) for item in packed])
+    _, module, name, state = packed
+    made = object.__new__(getattr(__import__(module, fromlist=(name,)), name))
+    made.__dict__.update({key: unpack(item) for key, item in state.items()})
+    return made
+
+
+_PLAIN = frozenset((str, bytes, int, bool, float, type(None), frozenset))
+
+
 def _refuse_assignment(self: object, name: str, _value: object) -> Never:
     raise AttributeError(f"{type(self).__name__}.{name} cannot be set: records are immutable")
 

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 _MODULE = "proa.monitor.main"
 _CHANNEL = 3
+_SPAWNER = "spawner"
 
 
-def prepare() -> Channel:
+def prepare(*arguments: str) -> Channel:
     """Start a process that waits for its job. It ends where the channel is closed instead."""
     ours, theirs = pair()
     try:
-        interpreter.spawn(_MODULE, descriptors={_CHANNEL: theirs.fileno()}, session=True)
+        interpreter.spawn(_MODULE, arguments, descriptors={_CHANNEL: theirs.fileno()}, session=True)
     finally:
         theirs.close()
     return ours
@@ -37,7 +38,7 @@ class Spawner:
     """
 
     def __init__(self) -> None:
-        self._channel = prepare()
+        self._channel = prepare(_SPAWNER)
         self._next = self._request()
 
     def prepare(self) -> Channel:
@@ -48,7 +49,7 @@ class Spawner:
         except Unavailable:
             # it was killed; the monitor that it made before lives, most likely
             self._channel.close()
-            self._channel = prepare()
+            self._channel = prepare(_SPAWNER)
             self._next = self._request()
         if channel.wait(0):
             # nothing is said before there is a job: it is gone

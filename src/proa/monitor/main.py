@@ -12,44 +12,67 @@ import posix
 import sys
 
 from proa.errors import ProaError
+from proa.lean import bundle
 from proa.lean.channel import Channel
-from proa.monitor.job import from_message
-from proa.monitor.supervise import Monitor
+from proa.runtime.embryo import conceive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from proa.monitor.job import Job
+    from proa.runtime.embryo import Embryo
 
 CHANNEL = 3
+SPAWNER = "spawner"
+"""The argument of a process that is to be one."""
 
 
 def main() -> None:
     """Wait for a job, or for jobs; never returns."""
+    bundle.end()
     channel = Channel.of_descriptor(CHANNEL)
     _ignore_terminal()
     posix.chdir("/")
     posix.umask(0o022)
-    gc.freeze()  # what is loaded stays: it is never looked through for garbage
     try:
-        serve(channel, _namespace(channel))
+        if sys.argv[1:] == [SPAWNER]:
+            _load()
+            serve(channel, _namespace(channel))
+        else:
+            # before there is much in memory that would be copied
+            embryo = _conceive()
+            _load()
+            serve(channel, _namespace(channel), embryo)
     except BaseException as error:
         _report(error)
     posix._exit(0)
 
 
-def serve(channel: Channel, namespace: int | None = None) -> None:
+def serve(channel: Channel, namespace: int | None = None, embryo: Embryo | None = None) -> None:
     """Do what comes by the channel until its end: `job` runs a container in this process.
 
-    `namespace`: the user namespace in which an ordinary user's container runs.
+    `namespace`: the user namespace in which an ordinary user's container runs. `embryo`: what may
+    become the container's first process.
     """
     while (received := channel.receive()) is not None:
         message, descriptors = received
         if message["op"] == "job":
-            _run(channel, message, descriptors, namespace)
+            _run(channel, message, descriptors, namespace, embryo)
             return
         _fork(channel, descriptors[0], namespace)
+
+
+def _conceive() -> Embryo | None:
+    # an ordinary user's container is born into a user namespace
+    return conceive() if posix.geteuid() == 0 else None
+
+
+def _load() -> None:
+    bundle.load("proa.monitor.supervise")
+    import proa.monitor.supervise  # noqa: F401 - used as soon as there is a job
+
+    gc.freeze()  # what is loaded stays: it is never looked through for garbage
 
 
 def _namespace(channel: Channel) -> int | None:
@@ -68,13 +91,20 @@ def _namespace(channel: Channel) -> int | None:
 
 
 def _run(
-    channel: Channel, message: dict[str, Any], descriptors: list[int], namespace: int | None
+    channel: Channel,
+    message: dict[str, Any],
+    descriptors: list[int],
+    namespace: int | None,
+    embryo: Embryo | None,
 ) -> None:
+    from proa.monitor.job import from_message
+    from proa.monitor.supervise import Monitor
+
     try:
         job = from_message(message["job"])
         if namespace is not None:
             _enter(namespace, job)
-        monitor = Monitor(job)
+        monitor = Monitor(job, embryo)
         monitor.run(channel, descriptors[0] if descriptors else None, message.get("attach") or {})
     except BaseException as error:
         from proa.monitor.control import describe
@@ -124,7 +154,7 @@ def _fork(spawner: Channel, descriptor: int, namespace: int | None) -> None:
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     posix.setsid()
     spawner.close()
-    serve(Channel.of_descriptor(descriptor), namespace)
+    serve(Channel.of_descriptor(descriptor), namespace, _conceive())
     posix._exit(0)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from proa.monitor.log import NoLog
     from proa.monitor.loop import Timer
     from proa.monitor.volumes import Volumes
+    from proa.runtime.embryo import Embryo
     from proa.store.events import Happening
 
 LINGER = 600.0
@@ -50,8 +51,10 @@ byte on waits for its end, and many are over by then."""
 class Monitor:
     """Runs the container of `job`; answers to whoever talks to its socket."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, embryo: Embryo | None = None) -> None:
         self.job = job
+        self._embryo = embryo
+        """what may become the container's first process, once"""
         self.loop = Loop()
         self.streams: Streams | None = None
         self.container: Container | None = None
@@ -175,10 +178,14 @@ class Monitor:
                     run=True,
                     meanwhile=self._begun,
                     cache=f"{job.root}/cache",
+                    embryo=self._embryo,
                 )
             self._started()
         finally:
             posix.close(rootfs)
+            if self._embryo is not None:
+                self._embryo.close()
+                self._embryo = None
             while self._sources:
                 posix.close(self._sources.popitem()[1])
             if volumes is not None:

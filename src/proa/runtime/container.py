@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from proa.runtime.embryo import Embryo
     from proa.runtime.exec import ExecProcess
 
 _KILL = 9
@@ -91,6 +92,7 @@ class Container:
         pivot: bool = True,
         keyring: bool = True,
         preserve_fds: int = 0,
+        embryo: Embryo | None = None,
     ) -> Container:
         """Make the container of `spec`; with `run` execute its command too.
 
@@ -99,7 +101,8 @@ class Container:
         that the spec names. `sources`: detached mounts by destination, in the place of what the
         bind mounts there name as source. `keep_spec`: remember the spec as it is now. `cache`: a
         directory for compiled seccomp filters. `meanwhile`: called with the pid while the first
-        process sets itself up; what is done there costs no time.
+        process sets itself up; what is done there costs no time. `embryo`: what may become the
+        first process; one that did not stays the caller's.
         The first process is a child of this one. Returns when it waits to be started, or with
         `run` when execve has succeeded. Raises the kinds of proa.errors, AlreadyExists and
         CommandNotFound among them; then nothing is left.
@@ -145,6 +148,7 @@ class Container:
                     keyring=keyring,
                     keep=preserve_fds,
                     cgroup=f"/proa/{id}",
+                    embryo=embryo,
                 ),
                 record_state=record_state,
                 meanwhile=meanwhile,

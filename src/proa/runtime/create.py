@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, Never
 
     from proa.kernel.cgroup import Cgroup, Mountpoints
+    from proa.runtime.embryo import Embryo
     from proa.runtime.namespaces import Namespaces
     from proa.runtime.seccomp import Filter
 
@@ -60,6 +61,8 @@ class Request:
     """descriptors from 3 on that the command inherits"""
     cgroup: str | None = None
     """the cgroup, where the spec names none"""
+    embryo: Embryo | None = None
+    """a process that becomes the first one, if it suits; otherwise it stays the caller's"""
 
 
 @record
@@ -138,17 +141,24 @@ def make(
         if not cgroup.paths and "pid" not in spaces.new and "mount" in spaces.new:
             birth = replace(birth, tells_mount_namespace=True)
         adjust = (spec.get("process") or {}).get("oomScoreAdj")
-        ours, theirs = pair()
-        work.close_channels_later(ours, theirs)
-        if adjust is None or whole:
-            pid, descriptor = _clone(birth, handed, theirs, ours, directory)
+        embryo = request.embryo
+        if embryo is not None and directory is None and embryo.suits(spaces, handed):
+            pid, descriptor, ours = embryo.pid, embryo.pidfd, embryo.channel
+            work.process = (pid, descriptor)
+            work.close_channels_later(ours)
+            embryo.give_birth(birth, handed)
         else:
-            # root of a user namespace may set its own score, and the child inherits it
-            with processes.LentOomScore(int(adjust)) as score:
+            ours, theirs = pair()
+            work.close_channels_later(ours, theirs)
+            if adjust is None or whole:
                 pid, descriptor = _clone(birth, handed, theirs, ours, directory)
-            warnings += score.refused
-        theirs.close()
-        work.process = (pid, descriptor)
+            else:
+                # root of a user namespace may set its own score, and the child inherits it
+                with processes.LentOomScore(int(adjust)) as score:
+                    pid, descriptor = _clone(birth, handed, theirs, ours, directory)
+                warnings += score.refused
+            theirs.close()
+            work.process = (pid, descriptor)
         if "user" in spaces.new:
             from proa.kernel.idmap import from_oci, write_maps
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import copy
+import marshal
 import pickle
 
 import pytest
 
-from proa.lean.record import as_dict, fields, record, replace
+from proa.lean.record import as_dict, fields, pack, record, replace, unpack
 
 
 @record
@@ -115,3 +116,38 @@ def test_methods_of_the_class_stay() -> None:
             return self.name.upper()
 
     assert repr(Loud("a")) == "A"
+
+
+@record
+class Leaf:
+    name: str
+    data: bytes = b""
+
+
+@record
+class Tree:
+    leaves: tuple[Leaf, ...]
+    by_name: dict[str, Leaf]
+    kinds: frozenset[str]
+    extra: object = None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Leaf("a", b"\0\xff"),
+        Tree((Leaf("a"), Leaf("b")), {"a": Leaf("a")}, frozenset(("x", "y"))),
+        Tree((), {}, frozenset(), {"list": [1, (2, 3), None, True, 1.5], "empty": ()}),
+        (Leaf("a"), [Leaf("b")]),
+    ],
+)
+def test_packed_values_pass_through_marshal(value: object) -> None:
+    assert unpack(marshal.loads(marshal.dumps(pack(value)))) == value
+
+
+def test_what_is_unpacked_is_of_its_type() -> None:
+    tree = unpack(pack(Tree((Leaf("a"),), {}, frozenset())))
+
+    assert isinstance(tree, Tree) and isinstance(tree.leaves[0], Leaf)
+    with pytest.raises(AttributeError):
+        tree.extra = 1
