@@ -29,7 +29,7 @@ shown = {
 }
 if sys.argv[1] == "kill":
     os.kill(embryo.pid, 9)
-    select.select([embryo.pidfd], [], [])
+    select.select([embryo.channel], [], [])
     shown["dead"] = embryo.suits(spaces(*KINDS), handed)
 embryo.close()
 try:
