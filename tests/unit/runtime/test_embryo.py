@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from tests.support.installation import REPOSITORY
 
 PROGRAM = """
 import os, select, sys
@@ -42,7 +45,12 @@ print(shown)
 
 
 def shown(word: str) -> dict[str, object]:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, word], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, word],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": os.path.join(REPOSITORY, "src")},
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = eval(done.stdout)
     return found
