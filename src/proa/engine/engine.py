@@ -142,6 +142,18 @@ class Engine:
             keep_storage=keep_storage,
         ).run()
 
+    def info(self) -> dict[str, Any]:
+        """What it has and can do, and what machine it is on, in the form of Docker's API."""
+        from proa.engine.info import facts
+
+        return facts(self)
+
+    def version(self) -> dict[str, Any]:
+        """The versions of proa and of what it stands on, in the form of Docker's API."""
+        from proa.engine.info import versions
+
+        return versions()
+
     def check_store(self, *, verify: bool = False, repair: bool = False) -> list[Finding]:
         """Whether all is there that the database speaks of, and nothing else, part by part.
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
-
 from proa.cli.command import Command
-from proa.cli.output import write
-from proa.cli.system.version import version
+from proa.cli.output import warn, write
+from proa.cli.system.version import show
 from proa.cli.units import binary_size
-from proa.engine.cdi.registry import DIRECTORIES, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,87 +16,100 @@ if TYPE_CHECKING:
 
 
 def _info(session: Session, values: Values, _arguments: list[str]) -> int:
-    known = facts(session)
+    known = session.engine.info()
+    # docker's command says this of itself; here it is the engine that is asked
+    known["ClientInfo"] = {
+        "Debug": session.debug,
+        "Version": known["ServerVersion"],
+        "Context": "default",
+        "Plugins": [],
+        "Warnings": None,
+    }
     template = values.text("format")
     if template:
-        from proa.cli.template import parse
-        from proa.cli.template.values import to_json
-
-        text = to_json(known) if template == "json" else parse(template).render(known)
-        write(text + "\n")
+        write(show(known, template))
         return 0
     write(_text(known))
+    for text in known["Warnings"]:
+        warn(text)
     return 0
 
 
-def facts(session: Session) -> dict[str, Any]:
-    """What is known, in the shape of `docker info`."""
-    engine = session.engine
-    containers = engine.containers.summaries(all=True)
-    running = sum(item.state in ("running", "restarting") for item in containers)
-    paused = sum(item.state == "paused" for item in containers)
-    return {
-        "Containers": len(containers),
-        "ContainersRunning": running,
-        "ContainersPaused": paused,
-        "ContainersStopped": len(containers) - running - paused,
-        "Images": len(engine.images.list()),
-        "ServerVersion": version(),
-        "DockerRootDir": engine.root,
-        "LoggingDriver": "json-file",
-        "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
-        "CgroupDriver": "cgroupfs",
-        "DefaultRuntime": "proa-runtime",
-        "KernelVersion": platform.release(),
-        "OperatingSystem": _operating_system(),
-        "OSType": "linux",
-        "Architecture": platform.machine(),
-        "NCPU": os.cpu_count() or 1,
-        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "Name": platform.node(),
-        "Rootless": os.geteuid() != 0,
-        "CDISpecDirs": list(DIRECTORIES),
-        "DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in sorted(load().devices)],
-    }
-
-
 def _text(known: dict[str, Any]) -> str:
+    client, plugins = known["ClientInfo"], known["Plugins"]
     lines = [
-        ("Containers", known["Containers"]),
-        (" Running", known["ContainersRunning"]),
-        (" Paused", known["ContainersPaused"]),
-        (" Stopped", known["ContainersStopped"]),
-        ("Images", known["Images"]),
-        ("Version", known["ServerVersion"]),
-        ("Logging Driver", known["LoggingDriver"]),
-        ("Cgroup Driver", known["CgroupDriver"]),
-        ("Cgroup Version", known["CgroupVersion"]),
-        ("Default Runtime", known["DefaultRuntime"]),
-        ("Kernel Version", known["KernelVersion"]),
-        ("Operating System", known["OperatingSystem"]),
-        ("OSType", known["OSType"]),
-        ("Architecture", known["Architecture"]),
-        ("CPUs", known["NCPU"]),
-        ("Total Memory", binary_size(known["MemTotal"])),
-        ("Name", known["Name"]),
-        ("Root Dir", known["DockerRootDir"]),
-        ("CDI spec directories", ", ".join(known["CDISpecDirs"])),
-        ("CDI devices", ", ".join(device["ID"] for device in known["DiscoveredDevices"]) or "none"),
-        ("Rootless", "true" if known["Rootless"] else "false"),
+        "Client:",
+        f" Version:    {client['Version']}",
+        f" Context:    {client['Context']}",
+        f" Debug Mode: {_word(client['Debug'])}",
+        "",
+        "Server:",
+        f" Containers: {known['Containers']}",
+        f"  Running: {known['ContainersRunning']}",
+        f"  Paused: {known['ContainersPaused']}",
+        f"  Stopped: {known['ContainersStopped']}",
+        f" Images: {known['Images']}",
+        f" Server Version: {known['ServerVersion']}",
+        f" Storage Driver: {known['Driver']}",
+        *(f"  {name}: {value}" for name, value in known["DriverStatus"]),
+        f" Logging Driver: {known['LoggingDriver']}",
+        f" Cgroup Driver: {known['CgroupDriver']}",
+        f" Cgroup Version: {known['CgroupVersion']}",
+        " Plugins:",
+        f"  Volume: {' '.join(plugins['Volume'])}",
+        f"  Network: {' '.join(plugins['Network'])}",
+        f"  Log: {' '.join(plugins['Log'])}",
+        f" CDI spec directories: {', '.join(known['CDISpecDirs'])}",
+        " CDI devices: "
+        + (", ".join(device["ID"] for device in known["DiscoveredDevices"]) or "none"),
+        f" Swarm: {known['Swarm']['LocalNodeState']}",
+        f" Runtimes: {' '.join(known['Runtimes'])}",
+        f" Default Runtime: {known['DefaultRuntime']}",
+        f" Init Binary: {known['InitBinary'] or 'none'}",
+        " Security Options:",
+        *_security(known["SecurityOptions"]),
+        f" Kernel Version: {known['KernelVersion']}",
+        f" Operating System: {known['OperatingSystem']}",
+        f" OSType: {known['OSType']}",
+        f" Architecture: {known['Architecture']}",
+        f" CPUs: {known['NCPU']}",
+        f" Total Memory: {binary_size(known['MemTotal'])}",
+        f" Name: {known['Name']}",
+        f" ID: {known['ID']}",
+        f" Docker Root Dir: {known['DockerRootDir']}",
+        f" Debug Mode: {_word(known['Debug'])}",
     ]
-    return "Engine:\n" + "".join(f" {label}: {value}\n" for label, value in lines)
+    for title, key in (
+        ("HTTP Proxy", "HttpProxy"),
+        ("HTTPS Proxy", "HttpsProxy"),
+        ("No Proxy", "NoProxy"),
+    ):
+        if known[key]:
+            lines.append(f" {title}: {known[key]}")
+    lines += [
+        f" Experimental: {_word(known['ExperimentalBuild'])}",
+        f" Live Restore Enabled: {_word(known['LiveRestoreEnabled'])}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _operating_system() -> str:
-    try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
-    except OSError:
-        return "Linux"
+def _security(options: list[str]) -> list[str]:
+    """`name=seccomp,profile=builtin` as a name, and its settings below it."""
+    lines = []
+    for option in options:
+        pairs = [part.partition("=")[::2] for part in option.split(",")]
+        lines += [f"  {value}" for name, value in pairs if name == "name"]
+        lines += [f"   {name.capitalize()}: {value}" for name, value in pairs if name != "name"]
+    return lines
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"
 
 
 COMMAND = Command(
     usage="[OPTIONS]",
-    summary="Show what the engine has, and what machine it is on",
+    summary="Show what the engine has and can do, and what machine it is on",
     run=_info,
     flags=(("format", "f", "string", "Show it as 'json' or by a Go TEMPLATE"),),
     maximum=0,
