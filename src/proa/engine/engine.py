@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Self
 
+    from proa.engine.boot import Outcome
     from proa.engine.check import Finding
     from proa.engine.events import EventStream, Moment
     from proa.engine.images import Images
@@ -172,6 +173,21 @@ class Engine:
     def prepare_monitor(self) -> Channel:
         """A process that waits for a container to run; closing the channel ends it."""
         return self._monitors.prepare()
+
+    def boot(self) -> list[Outcome]:
+        """Start what ran when the machine went down, as restart policies say: `proa system boot`.
+
+        What came of each container: its name, and the error where it did not start.
+        """
+        from proa.engine.boot import boot
+
+        return boot(self)
+
+    def halt(self) -> list[Outcome]:
+        """Stop all that runs, such that `boot` starts it again: `proa system halt`."""
+        from proa.engine.boot import halt
+
+        return halt(self)
 
     def warn(self, texts: Iterable[str]) -> None:
         """Pass `texts` on to whoever wants to know."""

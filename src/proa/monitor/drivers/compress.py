@@ -1,4 +1,6 @@
-"""Compresses files of logs that are written no more, in a child: a container never waits for it."""
+"""Compresses files of logs that are written no more, in a child: nobody waits for it, unless the
+next file is full before it is done.
+"""
 
 from __future__ import annotations
 
