@@ -12,6 +12,8 @@ from typing import Any
 from bench import spawn
 from bench.engines import Engine
 from bench.peers import Programs
+from proa.runtime.defaults import DEFAULT_SECCOMP
+from proa.runtime.seccomp_profile import default_profile
 
 
 class Runtime:
@@ -93,4 +95,8 @@ def specification(engine: Engine, container: str) -> dict[str, Any] | None:
         return None
     with open(path, encoding="utf-8") as file:
         spec: dict[str, Any] = json.load(file)
+    if spec.get("annotations", {}).pop(DEFAULT_SECCOMP, None):
+        # proa knows its default filter by name; others have to be given the profile
+        bounding = spec["process"]["capabilities"]["bounding"]
+        spec["linux"]["seccomp"] = default_profile(bounding, os.uname().machine)
     return spec
