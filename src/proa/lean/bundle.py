@@ -19,13 +19,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import ModuleType
 
-    # name, path of its source, whether it is a package, the source's size, its time (ns), code
-    Row = tuple[str, str, bool, int, int, CodeType]
+    # name, path of its source, whether it is a package, the source's size, its time (ns), and its
+    # code in marshal's form: one by one they leave no gaps in memory
+    Row = tuple[str, str, bool, int, int, bytes]
 
 _DIRECTORY = f"{__file__.rsplit('/', 2)[0]}/__pycache__"
-_FORMAT = (1, sys.version)
+_FORMAT = (2, sys.version)
 _WORD = 0xFFFF_FFFF
 _STANDARD = frozenset(("__future__", "struct"))
 """Modules of the standard library that belong to nearly all processes of proa."""
@@ -54,6 +55,11 @@ def end() -> None:
     """What is imported from here on does not belong to the entry point before."""
     if _missed:
         _missed.append((None, frozenset(sys.modules)))
+
+
+def abandon() -> None:
+    """Write no bundle: this process imports what others of its kind will not need."""
+    _missed.clear()
 
 
 def save() -> None:
@@ -118,7 +124,7 @@ def _import(rows: list[Row]) -> None:
         module = _frozen_importlib.module_from_spec(spec)
         modules[name] = module
         try:
-            exec(code, module.__dict__)  # noqa: S102 - as compiled by Python itself
+            exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302 - by Python itself
         except BaseException:
             del modules[name]
             raise
@@ -152,8 +158,7 @@ def _row(module: ModuleType) -> Row | None:
     if time != int(source.st_mtime) & _WORD or size != source.st_size & _WORD:
         return None
     is_package = spec.submodule_search_locations is not None
-    code: CodeType = marshal.loads(data[16:])  # noqa: S302
-    return module.__name__, spec.origin, is_package, source.st_size, source.st_mtime_ns, code
+    return module.__name__, spec.origin, is_package, source.st_size, source.st_mtime_ns, data[16:]
 
 
 def _write(entry: str, rows: list[Row]) -> None:

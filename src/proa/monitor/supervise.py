@@ -37,6 +37,8 @@ LINGER = 600.0
 """Seconds that a monitor stays for a viewer who does not take the last output."""
 LOG_LINGER = 10.0
 """Seconds that it stays for one who keeps the log and does not take its end."""
+_SETTLED = 1.0
+"""Seconds after which a monitor gives back the memory that it needed to start a container."""
 _PATIENCE = 5.0
 """Seconds that whoever waits for the end has to remove the container."""
 _AGAIN = 1.0
@@ -137,6 +139,7 @@ class Monitor:
         bundle.save()
         if self._unrecorded:
             self._record_timer = self.loop.after(_HASTE, self._record_late)
+        self.loop.after(_SETTLED, _release_memory)
         while not self._ended:
             self.loop.step()
         self._linger()
@@ -712,6 +715,12 @@ def reap(pid: int) -> int:
     if posix.WIFSIGNALED(status):
         return 128 + posix.WTERMSIG(status)
     return posix.WEXITSTATUS(status)
+
+
+def _release_memory() -> None:
+    from proa.kernel.memory import release
+
+    release()
 
 
 def _nothing() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posix
 
+from proa.lean import bundle
 from proa.lean.record import record
 
 TYPE_CHECKING = False
@@ -90,6 +91,8 @@ def default_filter(capabilities_mask: int, cache: str | None) -> Filter:
 def _cached(cache: str | None, name: str, profile: Any) -> tuple[bytes, int]:
     if cache is not None and (found := _read(cache, name)) is not None:
         return found
+    # the next process finds the result: what this one imports for it belongs into no bundle
+    bundle.abandon()
     from proa.runtime.seccomp_compiler import compile_profile
 
     program, flags = compile_profile(profile())
