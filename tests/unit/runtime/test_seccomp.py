@@ -379,7 +379,7 @@ print(*sorted(set(sys.modules) - before))
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
     )
     modules = result.stdout.split()
-    assert [name for name in modules if not name.startswith("proa")] == ["_blake2"]
+    assert [name for name in modules if not name.startswith("proa")] == ["_blake2", "gc"]
     assert "proa.runtime.seccomp_compiler" not in modules
     assert "proa.runtime.seccomp_profile" not in modules
 
