@@ -72,6 +72,17 @@ class CopySnapshots:
             return read_only_clone(copy)
         return open_tree(AT_FDCWD, copy, OPEN_TREE_CLONE)
 
+    def look(self, key_dir: str, layers: Sequence[str]) -> int:
+        """A detached read-only mount of the copy."""
+        return self.mount(key_dir, layers, read_only=True)
+
+    def files(self, key_dir: str, layers: Sequence[str]) -> Stack:
+        """The copy, or where there is none yet, what it would be made of."""
+        copy = f"{key_dir}/root"
+        if os.path.isdir(copy):
+            return Stack([copy], marked=False)
+        return Stack([path for path in self.lower(layers) if os.path.isdir(path)])
+
     def lower(self, layers: Sequence[str]) -> list[str]:
         """The directories that are copied, topmost first."""
         return self._overlay.lower(layers)

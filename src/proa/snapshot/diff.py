@@ -37,15 +37,16 @@ class Change:
     """Where `entry` is found: valid until the next change."""
 
 
-def compare_upper(upper: str, lower: Sequence[str]) -> Iterator[Change]:
-    """What the directory `upper`, as overlayfs has written it, changes of `lower` (topmost first).
+def compare_upper(upper: Sequence[str], lower: Sequence[str]) -> Iterator[Change]:
+    """What the directories `upper`, as overlayfs has written them, change of `lower` (both topmost
+    first): those of a container, or several layers that are to become one.
 
     A file that was copied up is a change even where it is the same as before. Raises NotFound
     where one of the directories is missing.
     """
     # one stack for both: hundreds of layers take as many descriptors
-    with Stack([upper, *lower]) as stack:
-        yield from _Upper(stack, stack, stack.top[1:]).run()
+    with Stack([*upper, *lower]) as stack:
+        yield from _Upper(stack, len(upper)).run()
 
 
 def compare_trees(new: Stack, old: Stack, *, since: int | None = None) -> Iterator[Change]:
@@ -137,15 +138,19 @@ class _Comparison:
 
 
 class _Upper(_Comparison):
-    """An upper directory: what it does not hold has not changed."""
+    """Upper directories: what they do not hold has not changed."""
+
+    def __init__(self, stack: Stack, count: int) -> None:
+        super().__init__(stack, stack, stack.top[count:])
+        self._count = count
 
     def _differs(self, path: str, now: Entry, before: Entry) -> bool:
-        if now.level != 0:
+        if now.level >= self._count:
             return False
         return not now.levels or not self._is_like(path, now, before)
 
     def _may_differ_inside(self, now: Entry) -> bool:
-        return now.level == 0
+        return now.level < self._count
 
 
 class _Trees(_Comparison):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from proa.snapshot.diff import Change
+    from proa.snapshot.stack import Stack
 
 BASE = ".base"
 """Among the layers, whose names are hex: what lies below every image; see `proa.snapshot.base`."""
@@ -92,6 +93,17 @@ class OverlaySnapshots:
             lower.append(self._empty())
         return self._overlay(lower, None, MOUNT_ATTR_RDONLY)
 
+    def look(self, key_dir: str, layers: Sequence[str]) -> int:
+        """A detached overlay in which the upper directory is but the topmost layer."""
+        lower = [self.changed(key_dir), *self.lower(layers)]
+        return self._overlay(lower, None, MOUNT_ATTR_RDONLY)
+
+    def files(self, key_dir: str, layers: Sequence[str]) -> Stack:
+        """The upper directory over the layers."""
+        from proa.snapshot.stack import Stack
+
+        return Stack([self.changed(key_dir), *self._present(layers)])
+
     def changed(self, key_dir: str) -> str:
         """The upper directory."""
         return f"{key_dir}/upper"
@@ -100,10 +112,7 @@ class OverlaySnapshots:
         """What the upper directory changes of the layers below it."""
         from proa.snapshot.diff import compare_upper
 
-        lower = self.lower(layers)
-        if not _is_directory(lower[-1]):
-            del lower[-1]  # what lies below every image is made with the first mount
-        yield from compare_upper(self.changed(key_dir), lower)
+        yield from compare_upper([self.changed(key_dir)], self._present(layers))
 
     def usage(self, key_dir: str) -> Usage:
         """What the upper directory takes."""
@@ -112,6 +121,12 @@ class OverlaySnapshots:
     def remove(self, key_dir: str) -> None:
         """Remove `key_dir` and all below it."""
         remove_tree(key_dir)
+
+    def _present(self, layers: Sequence[str]) -> list[str]:
+        lower = self.lower(layers)
+        if not _is_directory(lower[-1]):
+            del lower[-1]  # what lies below every image is made with the first mount
+        return lower
 
     def _empty(self) -> str:
         """An empty directory, where the kernel wants a lower one and there is none.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from proa.snapshot.diff import Change
+    from proa.snapshot.stack import Stack
 
     class Snapshots(Protocol):
         """Layers and snapshots below one store's root."""
@@ -53,6 +54,15 @@ if TYPE_CHECKING:
 
         def view(self, layers: Sequence[str]) -> int:
             """A detached read-only mount of `layers` alone. Raises as `mount` does."""
+
+        def look(self, key_dir: str, layers: Sequence[str]) -> int:
+            """A detached read-only mount of what `mount` shows, whoever else has it mounted.
+
+            What is written to the snapshot meanwhile may or may not be seen. Raises as `mount`.
+            """
+
+        def files(self, key_dir: str, layers: Sequence[str]) -> Stack:
+            """The same without a mount, as of any moment; also while its container runs."""
 
         def changed(self, key_dir: str) -> str:
             """The directory that holds what the snapshot's container wrote.
