@@ -124,7 +124,8 @@ class BuildFailed(ProaError):
     """A step of a build did not succeed.
 
     `exit_code`: that of its command; `step`: the instruction; `output`: the last that it wrote;
-    `excerpt`: its lines of the Dockerfile.
+    `excerpt`: its lines of the Dockerfile; `image`: where that was asked for, the id of an image
+    of the file system as the command left it.
     """
 
     def __init__(
@@ -141,3 +142,4 @@ class BuildFailed(ProaError):
         self.step = step
         self.output = output
         self.excerpt = excerpt
+        self.image = ""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,10 @@ from proa.build.dockerfile.instructions import Instruction
 from proa.build.dockerfile.lint import lint
 from proa.build.dockerfile.source import Source
 from proa.build.dockerfile.stages import read
+from proa.lean.record import fields
 
 HERE = Path(__file__).parent / "dockerfile"
-COMMON = {field.name for field in fields(Instruction)}
+COMMON = set(fields(Instruction))
 
 
 def cases(kind: str) -> list[str]:
@@ -36,9 +36,9 @@ def expect(folder: Path, name: str, found: str) -> None:
 
 def describe(value: Instruction) -> str:
     said = [
-        f"{field.name}={getattr(value, field.name)!r}"
-        for field in fields(value)
-        if field.name not in COMMON and getattr(value, field.name) != field.default
+        f"{name}={getattr(value, name)!r}"
+        for name in fields(value)
+        if name not in COMMON and getattr(value, name) != getattr(type(value), name, None)
     ]
     lines = f"{value.span.first}-{value.span.last}"
     return f"{lines:>7} {value.name} {' '.join(said)}".rstrip()

@@ -7,6 +7,14 @@ share it, one for each: `module:NAME`.
 from __future__ import annotations
 
 NOUNS: dict[str, dict[str, str]] = {
+    "builder": {
+        "build": "image.build",
+        "prune": "image.prune_builds",
+    },
+    "buildx": {
+        "build": "image.build",
+        "prune": "image.prune_builds",
+    },
     "container": {
         "attach": "container.attach",
         "create": "container.create",
@@ -32,6 +40,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "image": {
         "bootstrap": "image.bootstrap",
+        "build": "image.build",
         "copy": "image.copy",
         "history": "image.history",
         "import": "image.import_",
@@ -73,6 +82,7 @@ NOUNS: dict[str, dict[str, str]] = {
 
 SHORTCUTS: dict[str, tuple[str, str]] = {
     "attach": ("container", "attach"),
+    "build": ("image", "build"),
     "create": ("container", "create"),
     "events": ("system", "events"),
     "exec": ("container", "exec"),
@@ -123,7 +133,7 @@ ALIASES: dict[str, dict[str, str]] = {
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
-    "build builder buildx checkpoint commit compose config context cp diff export network "
+    "checkpoint commit compose config context cp diff export network "
     "node plugin secret service stack swarm trust".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
@@ -150,6 +160,8 @@ HOT = frozenset(
 INSIDE = frozenset(
     (
         NOUNS["image"]["bootstrap"],
+        NOUNS["builder"]["build"],
+        NOUNS["builder"]["prune"],
         NOUNS["image"]["copy"],
         NOUNS["image"]["import"],
         NOUNS["image"]["load"],

@@ -84,7 +84,7 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         fcntl.flock(lock, fcntl.LOCK_EX)
         snapshots_of(store.root).prepare(f"{directory}/snapshot")
         identity = spec.Identity(id, _hostname(store, config, id), directory)
-        _write_files(store, config, identity)
+        write_files(store, config, identity)
         _write(
             f"{directory}/config.json", json.dumps(spec.build(config, resolved, identity)), 0o600
         )
@@ -213,7 +213,7 @@ def _hostname(store: Store, config: ContainerConfig, id: str) -> str:
     return id[:12]
 
 
-def _write_files(store: Store, config: ContainerConfig, identity: spec.Identity) -> None:
+def write_files(store: Store, config: ContainerConfig, identity: spec.Identity) -> None:
     """The files in /etc that are the container's own."""
     directory = identity.directory
     if config.network_mode.startswith("container:"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proa.build.prune import usage as build_cache
 from proa.engine.rootless import is_rootless
 from proa.lean.json import loads
 from proa.lean.record import record
@@ -86,6 +87,10 @@ class DiskUse:
     """of all layers and blobs, each once"""
     layers_reclaimable: int
     """of them, what no container needs"""
+    builds: tuple[Mapping[str, Any], ...]
+    """steps in the cache of builds, in the form of Docker's API"""
+    builds_size: int
+    """what builds keep, and no image or container has"""
     other: int
     """the database, caches and the like"""
     left: int
@@ -115,7 +120,7 @@ class DiskUse:
             "Local Volumes": Kind(
                 len(self.volumes), len(self.volumes) - len(unused), volumes, _sum(unused)
             ),
-            "Build Cache": Kind(0, 0, 0, 0),
+            "Build Cache": Kind(len(self.builds), 0, self.builds_size, self.builds_size),
             "Other": Kind(0, 0, self.other + self.left, self.left),
         }
 
@@ -127,7 +132,7 @@ class DiskUse:
             "Images": [_image(item) for item in self.images],
             "Containers": [_container(item) for item in self.containers],
             "Volumes": [_volume(item) for item in self.volumes],
-            "BuildCache": [],
+            "BuildCache": [dict(item) for item in self.builds],
         }
 
 
@@ -159,6 +164,8 @@ def disk_use(engine: Engine) -> DiskUse:
         needed.update((LAYER, diff_id) for diff_id in loads(layers))
     links = engine.store.volumes.counts()
     present = set(holders) | needed
+    steps = engine.store.database.all("SELECT layer FROM build_cache WHERE layer <> ''")
+    cached = {(kind, layer) for (layer,) in steps for kind in (LAYER, BLOB)} - present
     uses = engine.store.images.uses()
     return DiskUse(
         images=tuple(
@@ -183,8 +190,11 @@ def disk_use(engine: Engine) -> DiskUse:
         layers_reclaimable=sum(
             size for part, size in sizes.items() if part in present and part not in needed
         ),
+        builds=tuple(build_cache(engine.store)),
+        builds_size=weights.builds + sum(sizes.get(part, 0) for part in cached),
         other=weights.other,
-        left=weights.left + sum(size for part, size in sizes.items() if part not in present),
+        left=weights.left
+        + sum(size for part, size in sizes.items() if part not in present | cached),
     )
 
 

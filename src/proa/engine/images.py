@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Literal, Protocol, overload
 
+    from proa.build.events import Event
+    from proa.engine.recipe import Recipe
     from proa.image.progress import Progress
     from proa.oci.digest import Digest
     from proa.oci.platform import Platform
@@ -347,6 +349,55 @@ class Images:
             for item in search(term, limit)
         ]
 
+    def build(
+        self,
+        path: str = ".",
+        *,
+        fileobj: Reader | None = None,
+        tag: str | Sequence[str] = (),
+        dockerfile: str | bytes = "",
+        recipe: Recipe | None = None,
+        target: str = "",
+        buildargs: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        nocache: bool = False,
+        platform: str | None = None,
+        pull: bool = False,
+        secrets: Mapping[str, bytes] | None = None,
+        on_event: Callable[[Event], None] = lambda _: None,
+        **more: Any,
+    ) -> Image:
+        """Build an image from the Dockerfile in the directory `path`.
+
+        `path` may be the URL of a git repository, an archive or a Dockerfile, too; `fileobj`
+        goes before it: an archive, or a Dockerfile alone. `tag`: its name or names. `dockerfile`:
+        another path, or, as bytes, the Dockerfile itself. `recipe`: the same in Python, see
+        `Image.from_`. `pull`: ask registries for images that are here already, too. `secrets`: by
+        id, for `RUN --mount=type=secret`. `on_event` is called with what happens
+        (`proa.build.events`), in any thread, one at a time. `more`: no_cache_filter, network,
+        add_hosts, ssh, contexts, allow, explain, keep_failed, outputs; see
+        `proa.engine.build.to_request`.
+
+        Raises DockerfileError for what is wrong in it, BuildFailed for a step that did not
+        succeed, ImageNotFound, InvalidArgument, NoSpace.
+        """
+        from proa.engine.build import build_image
+
+        wanted = build_arguments(
+            tag=tag,
+            dockerfile=dockerfile if recipe is None else recipe.dockerfile,
+            target=target,
+            buildargs=buildargs,
+            labels=labels,
+            nocache=nocache,
+            platform=platform,
+            pull=pull,
+            secrets=secrets,
+            **more,
+        )
+        record = build_image(self._store, path, tell=on_event, stream=fileobj, **wanted)
+        return Image(self._store, record)
+
     def tag(self, source: str, target: str) -> Image:
         """Let `target` mean the image `source`, whatever it meant before.
 
@@ -398,6 +449,24 @@ class Images:
             keep=keep_storage,
         )
 
+    def prune_builds(
+        self,
+        *,
+        all: bool = False,
+        filters: Mapping[str, str | bool | Sequence[str]] | None = None,
+        keep_storage: int = 0,
+    ) -> dict[str, Any]:
+        """Remove the steps of builds from the cache, with `all` what else builds keep, too.
+
+        `filters`: until, unused-for, id, description. `keep_storage`: bytes of layers that stay.
+        What was done, in Docker's form: `CachesDeleted`, `SpaceReclaimed`. Raises
+        InvalidArgument.
+        """
+        from proa.build.prune import prune
+
+        wanted = {key: _values(value) for key, value in (filters or {}).items()}
+        return prune(self._store, all=all, filters=wanted, keep=keep_storage)
+
     def history(self, name: str) -> list[dict[str, Any]]:
         """How an image was made; see `Image.history`."""
         return self.get(name).history()
@@ -443,6 +512,24 @@ class Images:
             locks.close()
 
 
+def build_arguments(
+    *,
+    tag: str | Sequence[str] = (),
+    buildargs: Mapping[str, str] | None = None,
+    nocache: bool = False,
+    dockerfile: str | bytes = "",
+    **more: Any,
+) -> dict[str, Any]:
+    """What `Images.build` is given, under the names that `engine.build` has for it."""
+    return {
+        "tags": [tag] if isinstance(tag, str) else list(tag),
+        "build_args": dict(buildargs or {}),
+        "no_cache": nocache,
+        "dockerfile": dockerfile,
+        **more,
+    }
+
+
 def open_images(store: Store) -> Images:
     """The images of `store`, for this process's user."""
     from proa.monitor.rootless import needed
@@ -463,6 +550,13 @@ class Image:
         self._store = store
         self._record = image
         self._tags = tags
+
+    @staticmethod
+    def from_(base: str | Recipe) -> Recipe:
+        """The beginning of a recipe for a new image: `Image.from_("alpine").run("…")`."""
+        from proa.engine.recipe import Recipe
+
+        return Recipe.from_(base)
 
     def __repr__(self) -> str:
         return f"<Image {' '.join(self.tags) or self.short_id}>"

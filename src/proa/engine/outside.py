@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from proa.engine.images import Image, Images, Pulled, Pushed
+from proa.errors import BuildFailed, DockerfileError
 from proa.monitor.inside import call
 from proa.store.store import Store
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from proa.build.events import Event
     from proa.engine.images import Reader
+    from proa.engine.recipe import Recipe
     from proa.image.progress import Progress
     from proa.oci.digest import Digest
 
@@ -158,6 +161,48 @@ class OutsideImages(Images):
         arguments = {"source": source, "target": target, "platform": platform}
         return str(self._call("copy", arguments, notify=told))
 
+    def build(
+        self,
+        path: str = ".",
+        *,
+        fileobj: Reader | None = None,
+        recipe: Recipe | None = None,
+        on_event: Callable[[Event], None] = lambda _: None,
+        **more: Any,
+    ) -> Image:
+        """As `Images.build`."""
+        from proa.engine.build_inside import Listener, to_arguments
+        from proa.engine.images import build_arguments
+
+        if recipe is not None:
+            more["dockerfile"] = recipe.dockerfile
+        arguments = to_arguments(path, build_arguments(**more))
+        listener = Listener(on_event)
+        function = "proa.engine.build_inside:build"
+        try:
+            if fileobj is None:
+                id = self._call(function, arguments, notify=listener)
+            else:
+                id = self._call_with(function, arguments, fileobj, notify=listener)
+        except (BuildFailed, DockerfileError) as error:
+            listener.complete(error)
+            raise
+        return self._image(id)
+
+    def prune_builds(
+        self,
+        *,
+        all: bool = False,
+        filters: Mapping[str, str | bool | Sequence[str]] | None = None,
+        keep_storage: int = 0,
+    ) -> dict[str, Any]:
+        """As `Images.prune_builds`."""
+        done: dict[str, Any] = self._call(
+            "prune_builds",
+            {"all": all, "filters": dict(filters or {}), "keep_storage": keep_storage},
+        )
+        return done
+
     def remove(
         self, name: str, *, force: bool = False, no_prune: bool = False
     ) -> list[dict[str, str]]:
@@ -185,7 +230,8 @@ class OutsideImages(Images):
         return Image(self._store, self._store.images.resolve(id), tags)
 
     def _call(self, function: str, arguments: dict[str, Any], **more: Any) -> Any:
-        return call(f"{_MODULE}:{function}", {"root": self._store.root, **arguments}, **more)
+        place = function if ":" in function else f"{_MODULE}:{function}"
+        return call(place, {"root": self._store.root, **arguments}, **more)
 
     def _call_with(
         self, function: str, arguments: dict[str, Any], source: Reader | bytes, **more: Any
@@ -309,6 +355,11 @@ def _passing(notify: Callable[[Any], None]) -> Callable[[Progress | Pulled | Pus
 def remove(root: str, name: str, force: bool) -> list[dict[str, str]]:
     """Inside: remove."""
     return Images(Store.open(root)).remove(name, force=force)
+
+
+def prune_builds(root: str, **arguments: Any) -> dict[str, Any]:
+    """Inside: prune_builds."""
+    return Images(Store.open(root)).prune_builds(**arguments)
 
 
 def prune(root: str, filters: dict[str, Any], **arguments: Any) -> dict[str, Any]:

@@ -118,12 +118,18 @@ class SystemPrune:
             unused_for=self._unused_for,
             keep_storage=self._keep_storage,
         )
+        builds: dict[str, Any] = {}
+        if not self._filters.keys() - {"until"}:
+            chosen: dict[str, Sequence[str]] = dict(self._filters)
+            if self._unused_for:
+                chosen["unused-for"] = [f"{self._unused_for}s"]
+            builds = engine.images.prune_builds(all=self._all, filters=chosen)
         return {
             **done,
             "NetworksDeleted": None,
             "VolumesDeleted": volumes.get("VolumesDeleted"),
             "ImagesDeleted": images["ImagesDeleted"],
             "SpaceReclaimed": sum(
-                part.get("SpaceReclaimed", 0) for part in (done, volumes, images)
+                part.get("SpaceReclaimed", 0) for part in (done, volumes, images, builds)
             ),
         }

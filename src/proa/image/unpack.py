@@ -348,10 +348,10 @@ def _content(stream: BinaryReader) -> Digest:
 
 
 def _unpack(stream: BinaryReader, tree: str) -> Applied:
-    return apply_layer(stream, tree, ignore_chown_errors=_has_single_id())
+    return apply_layer(stream, tree, ignore_chown_errors=has_single_id())
 
 
-def _has_single_id() -> bool:
+def has_single_id() -> bool:
     """Whether this is a user namespace of one user and group: all files are theirs, then."""
     with open("/proc/self/uid_map", encoding="ascii") as file:
         return [int(line.split()[2]) for line in file] == [1]

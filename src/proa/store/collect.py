@@ -95,6 +95,10 @@ def in_use(store: Store) -> tuple[set[str], set[str]]:
     for content, image_layers in store.database.all("SELECT content, layers FROM images"):
         blobs.update(loads(content))
         layers.update(loads(image_layers))
+    for (layer,) in store.database.all("SELECT layer FROM build_cache WHERE layer <> ''"):
+        # uncompressed: its blob has the same digest
+        layers.add(layer)
+        blobs.add(layer)
     for (container_layers,) in store.database.all(
         "SELECT layers FROM containers UNION ALL SELECT layers FROM mounted_images"
     ):

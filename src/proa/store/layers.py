@@ -190,6 +190,11 @@ class Building(_Filling):
             raise
         return self
 
+    def adopt(self, directory: str) -> None:
+        """Let `directory`, of the same file system, be the tree; nothing may use it."""
+        posix.rmdir(self.tree)
+        posix.rename(directory, self.tree)
+
     def commit(self, diff_id: Digest, size: int) -> None:
         """The tree is complete, and is the layer `diff_id`, which the caller has a lease on."""
         digits = diff_id.partition(":")[2]

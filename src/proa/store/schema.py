@@ -112,6 +112,24 @@ STEPS: tuple[tuple[str, ...], ...] = (
             layers TEXT NOT NULL
         )""",
         "CREATE INDEX mounted_images_by_container ON mounted_images (container)",
+        # steps of builds. key: of the step's operation and what it worked on. layer: diff ID and
+        # digest of what it gave, empty where it changed nothing; size: bytes of that blob. place:
+        # where it stands in which Dockerfile. parts: JSON of what the key was made of. made, used:
+        # nanoseconds since 1970; uses: how often it was found.
+        """CREATE TABLE build_cache (
+            key TEXT PRIMARY KEY NOT NULL,
+            layer TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            created TEXT NOT NULL,
+            place TEXT NOT NULL,
+            text TEXT NOT NULL,
+            parts TEXT NOT NULL,
+            made INTEGER NOT NULL,
+            used INTEGER NOT NULL,
+            uses INTEGER NOT NULL
+        )""",
+        "CREATE INDEX build_cache_by_text ON build_cache (text)",
+        "CREATE INDEX build_cache_by_place ON build_cache (place)",
     ),
 )
 

@@ -41,6 +41,8 @@ class Weights:
     """by id: what they wrote, their logs, and the files that are theirs"""
     volumes: Mapping[str, int]
     """by name"""
+    builds: int
+    """what builds keep besides layers: cache mounts, what was fetched"""
     other: int
     """the database, caches, sockets and locks, and the directories that hold all that"""
     left: int
@@ -50,7 +52,7 @@ class Weights:
     def total(self) -> int:
         """All of it."""
         parts = (self.layers, self.blobs, self.containers, self.volumes)
-        return sum(sum(part.values()) for part in parts) + self.other + self.left
+        return sum(sum(part.values()) for part in parts) + self.builds + self.other + self.left
 
 
 def weigh(store: Store) -> Weights:
@@ -65,7 +67,7 @@ class _Scale:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._seen: set[tuple[int, int]] = set()
-        self._other = self._left = 0
+        self._other = self._left = self._builds = 0
         self._device = posix.stat(store.root).st_dev
 
     def all(self) -> Weights:
@@ -109,6 +111,9 @@ class _Scale:
             else:
                 found["volumes"][name] = self._tree(path)
 
+        def build(_name: str, path: str) -> None:
+            self._builds += self._tree(path)
+
         def ingest(_name: str, path: str) -> None:
             self._add_left(path, busy=is_held(path))
 
@@ -118,6 +123,7 @@ class _Scale:
             "blobs": algorithm,
             "volumes": volume,
             "ingest": ingest,
+            "build": build,
         }
 
         def top(name: str, path: str) -> None:
@@ -127,7 +133,7 @@ class _Scale:
                 self._other += self._tree(path)
 
         self._each(store.root, top)
-        return Weights(**found, other=self._other, left=self._left)
+        return Weights(**found, builds=self._builds, other=self._other, left=self._left)
 
     def _add_left(self, path: str, *, busy: bool) -> None:
         """Weigh what has no row; `busy`: since somebody works on it."""

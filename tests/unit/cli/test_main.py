@@ -29,9 +29,9 @@ SOURCE = os.path.join(REPOSITORY, "src")
             "unknown command: proa container rnu; did you mean 'proa container run'?",
         ),
         (
-            ["build", "."],
+            ["compose", "up"],
             1,
-            "unknown command: proa build; docker has it, this version of proa has not",
+            "unknown command: proa compose; docker has it, this version of proa has not",
         ),
         (["--foo"], 125, "unknown flag: --foo"),
         (["container", "--foo"], 125, "unknown flag: --foo; see 'proa container --help'"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proa.build.dockerfile.source import Span
+from proa.lean.record import record
 
 if TYPE_CHECKING:
     from proa.build.dockerfile.source import Source
@@ -16,7 +16,7 @@ _KNOWN = ("syntax", "escape", "check")
 ESCAPES = ("\\", "`")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Directives:
     """What the directives of a Dockerfile say."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from proa.build.dockerfile import instructions as of
 from proa.build.dockerfile import words
 from proa.errors import DockerfileError, InvalidArgument
+from proa.lean.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proa.build.dockerfile import words
 from proa.errors import InvalidArgument
+from proa.lean.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ _AS_WRITTEN = words.Rules(keep_quotes=True, keep_unset=True)
 _UNQUOTED = words.Rules(keep_unset=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Heredoc:
     """A here-document."""
 

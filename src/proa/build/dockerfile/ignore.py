@@ -109,7 +109,7 @@ class _Form:
 
     def __init__(self, components: tuple[str, ...], pattern: str) -> None:
         self._components = [
-            None if component == _ANY_DEPTH else _component(component, pattern)
+            None if component == _ANY_DEPTH else compile_component(component, pattern)
             for component in components
         ]
         self._length = len(components)
@@ -172,7 +172,7 @@ def _choices(component: str) -> list[tuple[str, ...]]:
     return found
 
 
-def _component(component: str, pattern: str) -> str | re.Pattern[str]:
+def compile_component(component: str, pattern: str) -> str | re.Pattern[str]:
     """A matcher of one name: the name itself where it has no wildcard.
 
     Each `*` but the last is atomic: it takes the least that lets what follows match, and there

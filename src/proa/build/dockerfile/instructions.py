@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from proa.lean.record import record
 
 if TYPE_CHECKING:
     from proa.build.dockerfile.heredoc import Heredoc
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Instruction:
     """What all of them have."""
 
@@ -30,7 +31,7 @@ class Instruction:
         return self.keyword.upper()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class From(Instruction):
     """The beginning of a stage."""
 
@@ -42,7 +43,7 @@ class From(Instruction):
     platform: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Mount:
     """`RUN --mount`."""
 
@@ -65,7 +66,7 @@ class Mount:
     """of a secret: the environment variable that gets it"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Run(Instruction):
     """A command to execute."""
 
@@ -80,7 +81,7 @@ class Run(Instruction):
     devices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Copy(Instruction):
     """Files of the context, or of a stage or image."""
 
@@ -95,7 +96,7 @@ class Copy(Instruction):
     excludes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Add(Copy):
     """As COPY; also from URLs and git repositories, and archives are unpacked."""
 
@@ -104,7 +105,7 @@ class Add(Copy):
     unpack: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Env(Instruction):
     """Environment variables."""
 
@@ -112,7 +113,7 @@ class Env(Instruction):
     legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Label(Instruction):
     """Labels."""
 
@@ -120,42 +121,42 @@ class Label(Instruction):
     legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Arg(Instruction):
     """Build arguments, with default values where they have some."""
 
     pairs: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Workdir(Instruction):
     """The directory for what follows."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class User(Instruction):
     """The user for what follows."""
 
     user: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Expose(Instruction):
     """Ports."""
 
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Volume(Instruction):
     """Places for volumes."""
 
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Cmd(Instruction):
     """The command of containers."""
 
@@ -163,7 +164,7 @@ class Cmd(Instruction):
     shell: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Entrypoint(Instruction):
     """What the command is given to."""
 
@@ -171,14 +172,14 @@ class Entrypoint(Instruction):
     shell: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Shell(Instruction):
     """What executes commands in shell form."""
 
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Healthcheck(Instruction):
     """How containers are found to be well. Durations in nanoseconds, 0: not said."""
 
@@ -190,21 +191,21 @@ class Healthcheck(Instruction):
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Stopsignal(Instruction):
     """The signal that asks containers to end."""
 
     signal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Maintainer(Instruction):
     """The author."""
 
     author: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Onbuild(Instruction):
     """An instruction for those who build upon the image."""
 

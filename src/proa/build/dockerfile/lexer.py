@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from proa.build.dockerfile.heredoc import Heredoc, heredocs_of
 from proa.build.dockerfile.source import Span
 from proa.build.dockerfile.split import json_array, take_flags
 from proa.errors import InvalidArgument
+from proa.lean.record import record, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ _BLANKS = re.compile(r"[\t\v\f\r ]+")
 _WITH_HEREDOCS = ("ADD", "COPY", "RUN")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Statement:
     """An instruction before anybody has looked at what it says."""
 

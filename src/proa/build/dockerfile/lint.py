@@ -23,6 +23,7 @@ from proa.build.dockerfile.expand import Expander
 from proa.build.dockerfile.source import Span, did_you_mean
 from proa.build.dockerfile.stages import SCRATCH
 from proa.errors import InvalidArgument
+from proa.lean.record import record
 from proa.oci.platform import Platform
 from proa.oci.reference import Reference
 
@@ -71,7 +72,7 @@ _ANY = Platform("linux", "amd64")
 _PLATFORM_ARGUMENTS = ("BUILDPLATFORM", "TARGETPLATFORM")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LintWarning:
     """Something questionable."""
 
@@ -85,7 +86,7 @@ class LintWarning:
         return RULES[self.rule]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """Which rules are checked."""
 

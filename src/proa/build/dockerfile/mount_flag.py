@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from proa.build.dockerfile.instructions import Mount
 from proa.build.dockerfile.source import did_you_mean
 from proa.errors import InvalidArgument
+from proa.lean.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from proa.errors import DockerfileError, InvalidArgument
+from proa.lean.record import record
 
 _MARGIN = 2
 """Lines shown before and after those that are meant."""
@@ -12,7 +11,7 @@ _RULER = "-" * 20
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """Lines of a file, counted from 1; both belong to it."""
 

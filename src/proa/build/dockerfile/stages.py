@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proa.build.dockerfile.directives import Directives, read_directives
@@ -11,6 +10,7 @@ from proa.build.dockerfile.lexer import read_statement, read_statements
 from proa.build.dockerfile.parse import parse_instruction
 from proa.build.dockerfile.source import Source, Span, did_you_mean
 from proa.errors import DockerfileError, InvalidArgument
+from proa.lean.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ SCRATCH = "scratch"
 """the base that is nothing"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """A FROM and what follows it."""
 
@@ -35,7 +35,7 @@ class Stage:
         return self.start.alias or str(self.index)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dockerfile:
     """What is in a Dockerfile."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from proa.build.dockerfile import glob
 from proa.errors import InvalidArgument
+from proa.lean.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ class Expansion:
     """variables that were not, and for which no other value was offered"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """How words are read."""
 

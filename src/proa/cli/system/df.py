@@ -14,6 +14,7 @@ from proa.engine.disk import disk_use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from proa.cli.command import Session
@@ -73,7 +74,7 @@ def _df(session: Session, values: Values, _arguments: list[str]) -> int:
         "Images": [_image(item, now) for item in found.images],
         "Containers": [_container(item, now) for item in found.containers],
         "Volumes": [_volume(item) for item in found.volumes],
-        "BuildCache": [],
+        "BuildCache": [_step(item, now) for item in found.builds],
     }
     if not is_table(template):
         write(render([everything], template, default="", headers={}))
@@ -160,6 +161,19 @@ def _container(item: ContainerSpace, now: int) -> Row:
 
 def _volume(item: VolumeSpace) -> Row:
     return {"Name": item.name, "Links": str(item.links), "Size": decimal_size(item.size)}
+
+
+def _step(item: Mapping[str, Any], now: int) -> Row:
+    return {
+        "ID": item["ID"][:12],
+        "CacheType": item["Type"],
+        "Size": decimal_size(item["Size"]),
+        "CreatedSince": ago(item["CreatedAt"], now),
+        "LastUsedSince": ago(item["LastUsedAt"], now),
+        "UsageCount": str(item["UsageCount"]),
+        "Shared": str(item["Shared"]).lower(),
+        "Description": item["Description"],
+    }
 
 
 COMMAND = Command(
