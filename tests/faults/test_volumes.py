@@ -86,6 +86,18 @@ def test_one_that_has_it_already_goes_on_with_the_copy(tree: Command) -> None:
     assert tree.output("start", "-a", "other") == str(FILES)
 
 
+@pytest.mark.parametrize(
+    "flags", [("-v", "vol:/v"), ("--mount", "src=vol,dst=/v,volume-subpath=x")]
+)
+def test_one_whose_directory_is_gone(alpine: Command, flags: tuple[str, ...]) -> None:
+    alpine("volume", "create", "vol")
+    shutil.rmtree(f"{alpine.root}/volumes/vol")
+    said = alpine("run", "--rm", *flags, "alpine", "true", code=125).stderr
+    assert "volumes/vol/_data" in said and said.count("\n") == 1
+    alpine("volume", "create", "vol")  # finds that it is gone, and makes it anew
+    alpine("run", "--rm", "-v", "vol:/v", "alpine", "touch", "/v/x")
+
+
 def test_the_death_of_the_command_does_not_matter(tree: Command) -> None:
     command = tree.start("run", "--name", "victim", "-v", "vol:/srv", "tree", "true")
     deadline = time.monotonic() + 20

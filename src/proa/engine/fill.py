@@ -12,7 +12,6 @@ from proa.engine import config as configs
 from proa.engine.mounted import entries
 from proa.monitor.inside import call
 from proa.store.store import Store
-from proa.volume import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,16 +54,4 @@ def fill(root: str, id: str) -> None:
 def _wanted(store: Store, row: ContainerRow) -> list[dict[str, Any]]:
     """Those that may have to be filled."""
     config = configs.from_json(row.config["request"])
-    return [
-        entry
-        for entry in entries(store, row, config.mounts)
-        if entry["copy"]
-        and (local.is_mounted(entry["options"]) or _is_empty(store.volumes.data(entry["source"])))
-    ]
-
-
-def _is_empty(path: str) -> bool:
-    try:
-        return not os.listdir(path)
-    except PermissionError:
-        return True  # inside, it can be seen
+    return [entry for entry in entries(store, row, config.mounts) if entry["copy"]]

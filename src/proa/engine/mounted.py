@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 _KINDS = ("volume", "image")
 
 
-def concerns(mounts: Iterable[Mount]) -> bool:
-    """Whether there is a volume or image among `mounts`."""
-    return any(mount.kind in _KINDS for mount in mounts)
-
-
 @record
 class Mounted:
     """What a container is to have beside its own file system."""
@@ -104,10 +99,14 @@ def entries(store: Store, row: ContainerRow, mounts: Iterable[Mount]) -> list[di
             continue
         options = store.volumes.find(mount.source).options
         entry["options"] = dict(options)
-        copied = posix.access(f"{store.volumes.path(mount.source)}/{COPIED}", posix.F_OK)
+        elsewhere = local.is_mounted(options)
         nothing = started or mount.no_copy or mount.inherited or mount.subpath
-        entry["copy"] = copied or not (nothing or local.is_in_memory(options))
-        if entry["copy"] or mount.subpath or local.is_mounted(options):
+        if not local.is_in_memory(options):
+            # in this order: what is not empty while there is no copy beside it is complete
+            empty = not nothing and (elsewhere or _is_empty(store, mount.source))
+            copied = f"{store.volumes.path(mount.source)}/{COPIED}"
+            entry["copy"] = empty or posix.access(copied, posix.F_OK)
+        if entry["copy"] or mount.subpath or elsewhere:
             found.append(entry)
     return found
 
@@ -134,6 +133,15 @@ def delete(store: Store, row: ContainerRow, happenings: Sequence[Happening] = ()
         return
     for path in store.volumes.forget(names, lambda: store.containers.delete(row.id, happenings)):
         snapshots(store.root).remove(path)
+
+
+def _is_empty(store: Store, name: str) -> bool:
+    try:
+        return not posix.listdir(store.volumes.data(name))
+    except PermissionError:
+        return True  # an ordinary user's container has closed it: its monitor can look
+    except FileNotFoundError:
+        return False  # who starts the container is told
 
 
 def _named(mount: Mount) -> Mount:

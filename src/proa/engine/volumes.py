@@ -6,7 +6,6 @@ import re
 import time
 
 from proa.errors import Conflict, InvalidArgument, NotFound, Unsupported
-from proa.lean.record import record
 from proa.store.volumes import DRIVER, VolumeRow
 from proa.volume import local
 from proa.volume.names import ANONYMOUS, check_name, generate
@@ -24,18 +23,6 @@ builtins_list = list
 _LIST_FILTERS = ("dangling", "driver", "label", "name")
 _PRUNE_FILTERS = ("all", "label", "label!")
 _TRUE, _FALSE = ("1", "t", "true", "True", "TRUE"), ("0", "f", "false", "False", "FALSE")
-
-
-@record
-class VolumeUsage:
-    """What a volume takes, as `system df` shows it."""
-
-    name: str
-    size: int
-    """bytes that its files say they have; -1 for one that lies elsewhere (its options say where)"""
-    links: int
-    """how many containers have it"""
-    labels: Mapping[str, str]
 
 
 class Volume:
@@ -130,7 +117,7 @@ class Volumes:
         else:
             name = generate()
             wanted[ANONYMOUS] = ""
-        self._sweep()
+        self.sweep()
         return Volume(self._engine, self._store.create(VolumeRow(name, wanted, options)))
 
     def get(self, volume_id: str) -> Volume:
@@ -161,22 +148,12 @@ class Volumes:
             if all(_has_label(row, label) for label in labels)
         ]
 
-    def usage(self) -> builtins_list[VolumeUsage]:
-        """What each volume takes, and how many containers have it; by name."""
-        counts = self._store.counts()
-        rows = self._store.list()
-        sizes = self._sizes([row.name for row in rows if not local.is_mounted(row.options)])
-        return [
-            VolumeUsage(row.name, sizes.get(row.name, -1), counts.get(row.name, 0), row.labels)
-            for row in rows
-        ]
-
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a volume with its files; `force`: without an error where there is none.
 
         Raises VolumeNotFound, Conflict naming the containers that have it.
         """
-        self._sweep()
+        self.sweep()
         try:
             self._remove(name)
         except NotFound:
@@ -191,7 +168,7 @@ class Volumes:
         """
         wanted = _several(filters, _PRUNE_FILTERS)
         everything = "all" in wanted and _truth("all", wanted["all"])
-        self._sweep()
+        self.sweep()
         self._settle()
         used = self._store.counts()
         names = [
@@ -213,6 +190,11 @@ class Volumes:
         space = sum(sizes.get(name, 0) for name in deleted)
         self._engine.store.events.add("volume", "prune", "", {"reclaimed": str(space)})
         return {"VolumesDeleted": deleted or None, "SpaceReclaimed": space}
+
+    def sweep(self) -> None:
+        """Finish what killed processes have begun: removals, and volumes that never were."""
+        for path in self._store.sweep():
+            self.discard(path)
 
     def _remove(self, name: str) -> None:
         try:
@@ -236,11 +218,6 @@ class Volumes:
 
         if path is not None:
             snapshots(self._engine.root).remove(path)
-
-    def _sweep(self) -> None:
-        """Put in order what killed processes have left."""
-        for path in self._store.sweep():
-            self.discard(path)
 
     def _settle(self) -> None:
         """Put in order the containers whose monitors have died, so that they have no volumes."""

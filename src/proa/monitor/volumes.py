@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import posix
 
-from proa.errors import KernelError, ProaError, Unsupported
+from proa.errors import CorruptData, KernelError, ProaError, Unsupported
 from proa.kernel import mount
 from proa.kernel.path import open_in_root
 from proa.lean.channel import checked, pair
@@ -47,7 +47,7 @@ class Volumes:
         """
         self._rootfs = rootfs
         for entry in self._sorted():
-            found = self._opened(entry, entry["copy"] and first)
+            found = self._opened(entry, copy=entry["copy"] and first)
             if found >= 0:
                 sources[entry["target"]] = found
 
@@ -70,8 +70,17 @@ class Volumes:
         # in the same order everywhere: two containers that wait for each other would do so forever
         return sorted(self._job.volumes, key=lambda entry: str(entry["source"]))
 
-    def _opened(self, entry: Mapping[str, Any], copy: bool) -> int:
+    def _opened(self, entry: Mapping[str, Any], *, copy: bool) -> int:
         """A detached mount for the container; -1: the spec names the directory."""
+        try:
+            return self._mounted(entry, copy)
+        except FileNotFoundError as error:
+            raise CorruptData(
+                f"volume {entry['source']} has lost its directory ({error.filename}): restore it,"
+                f" or remove the volume with 'proa volume rm {entry['source']}'"
+            ) from None
+
+    def _mounted(self, entry: Mapping[str, Any], copy: bool) -> int:
         name, subpath = str(entry["source"]), str(entry["subpath"])
         if entry["kind"] == "image":
             return _part(self._snapshots.view(entry["layers"]), subpath, f"image {name}")
