@@ -192,6 +192,8 @@ def _remove_containers(command: Command) -> None:
     if names := listed.stdout.split():
         command("rm", "--force", *names, code=None)
     processes.reap_orphans()
+    # the last thing that a monitor does is to remove what nobody uses any more: by the database
+    processes.wait_for("proa.monitor.main")
 
 
 def _needs_root() -> None:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from proa.engine.config import Device as Device
     from proa.engine.config import DeviceRate as DeviceRate
     from proa.engine.config import DeviceRequest as DeviceRequest
+    from proa.engine.config import EndpointConfig as EndpointConfig
     from proa.engine.config import Healthcheck as Healthcheck
     from proa.engine.config import Mount as Mount
+    from proa.engine.config import PortBinding as PortBinding
     from proa.engine.config import RestartPolicy as RestartPolicy
     from proa.engine.config import Ulimit as Ulimit
     from proa.engine.container import Container as Container
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from proa.engine.images import Pulled as Pulled
     from proa.engine.images import Pushed as Pushed
     from proa.engine.logs import LogEntry as LogEntry
+    from proa.engine.networks import AddressPool as AddressPool
+    from proa.engine.networks import Network as Network
     from proa.engine.rootless import enter as enter_user_namespace  # noqa: F401 - renamed
     from proa.engine.volumes import Volume as Volume
     from proa.errors import AlreadyExists as AlreadyExists
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from proa.errors import InvalidArgument as InvalidArgument
     from proa.errors import KernelError as KernelError
     from proa.errors import LimitExceeded as LimitExceeded
+    from proa.errors import NetworkNotFound as NetworkNotFound
     from proa.errors import NoSpace as NoSpace
     from proa.errors import NotFound as NotFound
     from proa.errors import PermissionDenied as PermissionDenied
@@ -65,7 +70,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "engine.attach": "Detached Ends",
     "engine.config": (
-        "ContainerConfig Device DeviceRate DeviceRequest Healthcheck Mount RestartPolicy Ulimit"
+        "ContainerConfig Device DeviceRate DeviceRequest EndpointConfig Healthcheck Mount"
+        " PortBinding RestartPolicy Ulimit"
     ),
     "engine.container": "Container",
     "engine.containers": "ContainerSummary",
@@ -73,6 +79,7 @@ _HOMES = {
     "engine.execute": "ExecConfig ExecResult",
     "engine.images": "Image Pulled Pushed",
     "engine.logs": "LogEntry",
+    "engine.networks": "AddressPool Network",
     "engine.rootless": "enter_user_namespace",
     "image.progress": "Progress",
     "engine.volumes": "Volume",
@@ -80,8 +87,8 @@ _HOMES = {
         "AlreadyExists AmbiguousName BuildFailed Cancelled CommandNotExecutable CommandNotFound"
         " Conflict ContainerFailed ContainerNotFound CorruptData DockerfileError HostileData"
         " ImageNotFound InvalidArgument"
-        " KernelError LimitExceeded NoSpace NotFound PermissionDenied ProaError TimedOut"
-        " Unauthorized Unavailable Unsupported VolumeNotFound"
+        " KernelError LimitExceeded NetworkNotFound NoSpace NotFound PermissionDenied ProaError"
+        " TimedOut Unauthorized Unavailable Unsupported VolumeNotFound"
     ),
 }
 _SOURCES = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -44,6 +44,10 @@ class VolumeNotFound(NotFound):
     """No volume has this name."""
 
 
+class NetworkNotFound(NotFound):
+    """No network has this name, id or id prefix."""
+
+
 class AlreadyExists(ProaError):
     """An object of this name exists."""
 

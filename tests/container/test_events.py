@@ -26,8 +26,9 @@ def actions(proa: Command, *arguments: str) -> list[str]:
 
 
 def test_a_short_run(alpine: Command) -> None:
+    of_containers = ("--format", "json", "--filter", "type=container")
     alpine("run", "--rm", "--name", "box", "-l", "a=b", "alpine", "sh", "-c", "exit 3", code=3)
-    found = [json.loads(line) for line in since(alpine, "--format", "json")][-5:]
+    found = [json.loads(line) for line in since(alpine, *of_containers)][-5:]
 
     assert [event["Action"] for event in found] == ["create", "attach", "start", "die", "destroy"]
     moments = [event["timeNano"] for event in found]

@@ -42,7 +42,7 @@ def names(proa: Command, *filters: str) -> str:
         (("volume=/tmp",), "runs"),
         (("volume=/inside",), "runs"),
         (("volume=/elsewhere",), ""),
-        (("network=none",), "runs"),
+        (("network=bridge",), "runs"),
         (("network=host",), "ended"),
         (("health=none",), "ended runs"),
         (("health=healthy",), ""),

@@ -114,7 +114,7 @@ def test_the_environment_is_in_docker_s_order(alpine: Command) -> None:
         ("{{.HostConfig.Init}} {{.HostConfig.Sysctls}} {{.HostConfig.Tmpfs}}", "<nil> map[] map[]"),
         ("{{if .State.Health}}{{.State.Health.Status}}{{else}}unchecked{{end}}", "unchecked"),
         ("{{.Config.Healthcheck}} {{.SizeRw}}", "<nil> <nil>"),
-        ("{{.NetworkSettings.Networks.none.Aliases}}", "[]"),
+        ("{{.NetworkSettings.Networks.bridge.Aliases}}", "[]"),
         ("{{.Config.StopSignal}}|{{.Config.ExposedPorts}}", "|map[]"),
         ("{{index .Config.Labels \"x\"}}|{{.Config.Labels}}", "|map[]"),
     ],

@@ -86,7 +86,8 @@ def test_with_a_network_of_its_own(alpine: Command) -> None:
         hostname, hosts, servers = shown(alpine, "-h", "me", "--add-host", "db:10.1.2.3", *flags)
         assert hostname == "me\n"
         assert hosts.startswith("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-        assert hosts.endswith("10.1.2.3\tdb\n")
+        own = "" if flags else "172.17.0.2\tme\n"
+        assert hosts.endswith(f"10.1.2.3\tdb\n{own}")
         assert "nameserver 127." not in servers
     dns = ("--dns", "1.2.3.4", "--dns-search", "a.example", "--dns-option", "ndots:3")
     assert shown(alpine, *dns)[2] == "search a.example\nnameserver 1.2.3.4\noptions ndots:3\n"

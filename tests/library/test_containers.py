@@ -62,8 +62,8 @@ def test_errors_are_kinds(engine: Engine) -> None:
         engine.containers.get("nobody")
     with pytest.raises(proa.InvalidArgument, match="no option colour"):
         engine.containers.run("alpine", "true", colour="red")
-    with pytest.raises(proa.Unsupported, match="ports"):
-        engine.containers.run("alpine", "true", ports={"80/tcp": 8080})
+    with pytest.raises(proa.Unsupported, match="lxc_conf"):
+        engine.containers.run("alpine", "true", lxc_conf={"a": "b"})
     assert engine.containers.list(all=True) == []
 
 

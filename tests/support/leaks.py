@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import os
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -22,7 +25,7 @@ from typing import NamedTuple
 from tests.support import processes
 from tests.support.processes import Process
 
-_CLONE_NEWNS = 0x20000
+_CLONE_NEWNS, _CLONE_NEWNET = 0x20000, 0x40000000
 _MS_REC, _MS_SLAVE = 0x4000, 0x80000
 
 PARENT_CGROUPS = frozenset({"proa", "docker", "libpod_parent", "machine.slice"})
@@ -43,20 +46,28 @@ class Traces(NamedTuple):
 
 
 def isolate() -> None:
-    """Give this process a mount namespace of its own and make it adopt orphans.
+    """Give this process mount and network namespaces of its own and make it adopt orphans.
 
-    Mounts of the host still arrive here; what is mounted here goes nowhere. Without root there
-    is no own namespace, and then there are no mounts to tell apart either.
+    Mounts of the host still arrive here; what is mounted here goes nowhere. The network is an empty
+    one, in which tests do as they like: bridges, rules and kernel parameters are not the machine's.
+    Without root there are no own namespaces, and then no mounts to tell apart either.
     """
     processes.become_subreaper()
     if os.geteuid() != 0:
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNS) != 0:
+    if libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET) != 0:
         return  # a container without CAP_SYS_ADMIN: real containers are skipped as well
+    _bring_loopback_up()
     if libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, os.strerror(errno), "/")
+
+
+def _bring_loopback_up() -> None:
+    request = struct.pack("16sh14x", b"lo", 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as descriptor:
+        fcntl.ioctl(descriptor, 0x8914, request)  # SIOCSIFFLAGS, IFF_UP
 
 
 def observe() -> Traces:
@@ -65,7 +76,7 @@ def observe() -> Traces:
     return Traces(
         mounts=mounts,
         cgroups=_cgroups(hierarchies),
-        links=_names("/sys/class/net"),
+        links=frozenset(name for _, name in socket.if_nameindex()),
         namespaces=_names("/run/netns"),
         loops=_loops(),
         processes=frozenset(processes.descendants()),

@@ -92,6 +92,16 @@ def wait_until_gone(pid: int, timeout: float = 10.0) -> None:
         time.sleep(0.005)
 
 
+def wait_for(word: str, timeout: float = 5.0) -> None:
+    """Wait for the end of all descendants whose command lines have `word`, or for the timeout."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if not any(word in _command(process.pid) for process in descendants()):
+            return
+        time.sleep(0.005)
+        reap_orphans()
+
+
 def kill(process: Process) -> None:
     """Kill exactly this process and wait for its end."""
     state = _state(process.pid)
@@ -106,12 +116,15 @@ def kill(process: Process) -> None:
 
 def describe(pid: int) -> str:
     """A process as a message shows it: number and command line."""
+    return f"{pid} ({_command(pid)[:200] or '?'})"
+
+
+def _command(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+            return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
-        command = ""
-    return f"{pid} ({command[:200] or '?'})"
+        return ""
 
 
 def _children(pid: int) -> list[int]:

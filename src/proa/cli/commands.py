@@ -61,6 +61,15 @@ NOUNS: dict[str, dict[str, str]] = {
         "push": "image.manifest:PUSH",
         "rm": "image.manifest:REMOVE",
     },
+    "network": {
+        "connect": "network.connect:CONNECT",
+        "create": "network.create",
+        "disconnect": "network.connect:DISCONNECT",
+        "inspect": "network.inspect",
+        "ls": "network.ls",
+        "prune": "network.prune",
+        "rm": "network.rm",
+    },
     "system": {
         "boot": "system.boot:BOOT",
         "check": "system.check",
@@ -128,12 +137,13 @@ ALONE: dict[str, str] = {
 ALIASES: dict[str, dict[str, str]] = {
     "container": {"list": "ls", "ps": "ls", "remove": "rm"},
     "image": {"list": "ls", "remove": "rm"},
+    "network": {"list": "ls", "remove": "rm"},
     "volume": {"list": "ls", "remove": "rm"},
 }
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
-    "checkpoint commit compose config context cp diff export network "
+    "checkpoint commit compose config context cp diff export "
     "node plugin secret service stack swarm trust".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""

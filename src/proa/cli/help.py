@@ -16,6 +16,7 @@ _NOUN_SUMMARIES = {
     "container": "Work with containers",
     "image": "Work with images",
     "manifest": "Work with manifests in registries, and lists of them",
+    "network": "Work with networks",
     "system": "Look after the engine and the machine",
     "volume": "Work with volumes",
 }

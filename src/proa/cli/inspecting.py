@@ -20,7 +20,7 @@ _MAPS = frozenset(
         "Annotations Config.Labels Config.Volumes Config.ExposedPorts GraphDriver.Data"
         " HostConfig.Annotations HostConfig.LogConfig.Config HostConfig.PortBindings"
         " HostConfig.StorageOpt HostConfig.Sysctls HostConfig.Tmpfs NetworkSettings.Networks"
-        " NetworkSettings.Ports Labels Options"
+        " NetworkSettings.Ports Labels Options Containers IPAM.Options"
     ).split()
 )
 """Where keys are the user's, not names of fields."""
@@ -73,6 +73,11 @@ def image_finder(session: Session) -> Callable[[str], dict[str, Any]]:
 def volume_finder(session: Session) -> Callable[[str], dict[str, Any]]:
     """Gives all about the volume of a name. The function raises NotFound."""
     return lambda name: session.engine.volumes.get(name).attrs
+
+
+def network_finder(session: Session) -> Callable[[str], dict[str, Any]]:
+    """Gives all about the network of a name. The function raises NotFound."""
+    return lambda name: session.engine.networks.get(name).attrs
 
 
 def inspect(

@@ -120,6 +120,39 @@ class Healthcheck:
 
 
 @record
+class EndpointConfig:
+    """How a container is to be connected with a network."""
+
+    network: str
+    """name or id"""
+    aliases: tuple[str, ...] = ()
+    """further names of the container in the network"""
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    mac_address: str = ""
+    links: tuple[str, ...] = ()
+    """CONTAINER:ALIAS: names that only this container knows"""
+    link_local_ips: tuple[str, ...] = ()
+    driver_options: Mapping[str, str] | None = None
+    gw_priority: int = 0
+    """where several networks have a way out, the one of the highest is taken"""
+
+
+@record
+class PortBinding:
+    """A port of the container, published on the host."""
+
+    port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    """empty: any address of the host"""
+    first: int = 0
+    """the host's port, or the first of those to choose from; 0: any free one"""
+    last: int = 0
+    """the last of those to choose from; 0: there is no choice"""
+
+
+@record
 class ContainerConfig:
     """Everything that is decided about a container before it exists."""
 
@@ -158,12 +191,20 @@ class ContainerConfig:
     storage_options: Mapping[str, str] | None = None
     # network
     network_mode: str = "default"
-    """default, none, host, container:NAME; later the name of a network"""
+    """default, none, host, container:NAME, or the name of a network"""
+    networks: tuple[EndpointConfig, ...] = ()
+    """how it is connected with the network of that name, and with further ones"""
+    published: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
+    """publish whatever is exposed on free ports of the host"""
+    links: tuple[str, ...] = ()
+    """CONTAINER[:ALIAS]"""
+    mac_address: str = ""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
-    """NAME:ADDRESS"""
+    """NAME:ADDRESS; the address host-gateway stands for the host"""
     exposed_ports: tuple[str, ...] = ()
     """PORT/PROTOCOL: what it listens on, beside what its image says"""
     # limits
@@ -242,6 +283,8 @@ _PARTS: dict[str, type] = {
     "device_read_iops": DeviceRate,
     "device_write_iops": DeviceRate,
     "healthcheck": Healthcheck,
+    "networks": EndpointConfig,
+    "published": PortBinding,
 }
 
 

@@ -20,6 +20,7 @@ from proa.errors import (
     Unavailable,
 )
 from proa.kernel import signals
+from proa.lean import bundle
 from proa.lean.channel import checked, connect, stream_pair
 from proa.lean.record import replace
 from proa.monitor.job import SOCKET, Job
@@ -106,7 +107,7 @@ class Container:
 
     @property
     def ports(self) -> dict[str, Any]:
-        """Its published ports; none before there are bridges."""
+        """Its published ports, as `port` has them."""
         return self.port()
 
     @property
@@ -426,6 +427,10 @@ class Container:
             pass  # what is removed now makes room for the word of it
         self.end_lost()
         snapshots_of(store.root).remove(self.directory)
+        if self.config.network_mode not in ("none", "host"):
+            from proa.engine.endpoints import release
+
+            release(store, self.id)
         self._delete_row(volumes=volumes)
 
     def _delete_row(self, happenings: Sequence[Happening] = (), *, volumes: bool) -> None:
@@ -446,21 +451,27 @@ class Container:
         store = self._engine.store
         snapshots_of(store.root).remove(self.directory)
         if "happenings" in message:
+            if self._row.config["request"]["network_mode"] not in ("none", "host"):
+                store.networks.release(self.id)
             self._delete_row(message["happenings"], volumes=True)
 
     def end_lost(self) -> None:
         """End what a monitor that was killed has left running; nothing where one lives."""
         if not posix.access(self._engine.store.path("run", self.id), posix.F_OK):
             return
-        locks = MonitorLocks(self._engine.root)
-        try:
-            if locks.holder(self._row.row):
-                return
-        finally:
-            locks.close()
+        if self._is_held():
+            return
         from proa.engine.recover import end
 
         end(self._engine.store, self.id)
+
+    def _is_held(self) -> bool:
+        """Whether a monitor has it."""
+        locks = MonitorLocks(self._engine.root)
+        try:
+            return bool(locks.holder(self._row.row))
+        finally:
+            locks.close()
 
     def record_failure(self, error: ProaError) -> None:
         """Note that it could not be started; once."""
@@ -585,8 +596,22 @@ class Container:
         return run_captured(self, command, options)
 
     def port(self) -> dict[str, list[dict[str, str]]]:
-        """Its published ports; none before there are bridges."""
-        return {}
+        """Its published ports: the host's addresses and ports of each, `80/tcp`."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for port, protocol, address, host_port in self._row.state.get("ports") or ():
+            binding = {"HostIp": address, "HostPort": str(host_port)}
+            found.setdefault(f"{port}/{protocol}", []).append(binding)
+        return found
+
+    def change_network(self, message: Mapping[str, Any]) -> None:
+        """Have its monitor connect or disconnect it; see `engine.connect`."""
+        self._request({"op": "network", **message})
+
+    def set_request(self, request: Mapping[str, Any]) -> None:
+        """Record another request in the place of the one it was made by."""
+        changed = {**self._row.config, "request": request}
+        self._engine.store.containers.set_config(self.id, changed)
+        self.reload()
 
     # -- inside
 
@@ -599,13 +624,26 @@ class Container:
     ) -> None:
         from proa.monitor.launch import start
 
+        starting = None
         try:
+            if self._row.config["request"]["network_mode"] not in ("none", "host"):
+                with bundle.Part("network"):
+                    from proa.engine.endpoints import Starting
+
+                    starting = Starting(self._engine.store, self._row, self.config)
+                    job = replace(job, network=starting.plan())
             warnings = start(monitor, job, stream=stream, attach=attach)
-        except (Conflict, Unavailable):
-            raise  # it runs, or nobody knows
+        except Unavailable:
+            raise  # nobody knows
         except ProaError as error:
-            self.record_failure(error)
+            if not self._is_held():
+                if starting is not None:
+                    starting.take_back()
+                self.record_failure(error)
             raise
+        finally:
+            if starting is not None:
+                starting.close()
         self._row = replace(self._row, state={**self._row.state, "status": "running"})
         self._engine.warn(warnings)
 
@@ -684,12 +722,8 @@ class Container:
             return False
 
     def _connect(self) -> Channel:
-        locks = MonitorLocks(self._engine.root)
-        try:
-            if not locks.holder(self._row.row):
-                raise Conflict(f"container {self.name} is not running")
-        finally:
-            locks.close()
+        if not self._is_held():
+            raise Conflict(f"container {self.name} is not running")
         return connect(self._engine.store.path("run", self.id), SOCKET)
 
     def _request(self, message: dict[str, Any], *, timeout: float | None = None) -> dict[str, Any]:

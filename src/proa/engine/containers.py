@@ -43,6 +43,8 @@ class ContainerSummary:
     labels: Mapping[str, str]
     mounts: tuple[str, ...]
     networks: tuple[str, ...]
+    ports: tuple[tuple[int, str, str, int], ...] = ()
+    """published: (container's port, protocol, host's address, host's port)"""
     targets: tuple[str, ...] = ()
     """where in the container something is mounted"""
     exposed_ports: tuple[str, ...] = ()
@@ -69,10 +71,8 @@ class Containers:
 
     def create(self, config: ContainerConfig) -> Container:
         """Make a container that does not run yet. Raises ImageNotFound, InvalidArgument …"""
-        from proa.engine.create import create
-
-        row = create(self._engine.store, config)
-        container = Container(self._engine, row)
+        container = self._make(config, owner=0)
+        row = container.row
         if any(mount["kind"] == "volume" for mount in row.config["request"].get("mounts", ())):
             from proa.engine.fill import fill_new
 
@@ -85,9 +85,20 @@ class Containers:
 
     def _create(self, config: ContainerConfig) -> Container:
         """A container that this process starts at once."""
+        return self._make(config, owner=posix.getpid())
+
+    def _make(self, config: ContainerConfig, *, owner: int) -> Container:
         from proa.engine.create import create
 
-        return Container(self._engine, create(self._engine.store, config, owner=posix.getpid()))
+        row = create(self._engine.store, config, owner=owner)
+        if config.network_mode == "default" and row.config["request"]["network_mode"] == "none":
+            self._engine.warn(
+                [
+                    "the container has no network: those of ordinary users come with a later"
+                    " release; use --network host for the host's, or say --network none"
+                ]
+            )
+        return Container(self._engine, row)
 
     if TYPE_CHECKING:
         # what is returned depends on `detach`
@@ -384,7 +395,9 @@ def summarize(row: ContainerRow) -> ContainerSummary:
             for mount in request.get("mounts", ())
             if mount["kind"] != "tmpfs" or not mount.get("short")
         ),
-        networks=(request.get("network_mode", "default"),),
+        networks=tuple(item["network"] for item in request.get("networks") or ())
+        or (request.get("network_mode", "default"),),
+        ports=tuple(tuple(item) for item in state.get("ports") or ()),
         targets=tuple(mount["target"] for mount in request.get("mounts", ())),
         exposed_ports=tuple(process.get("exposed_ports") or ()),
         local_volumes=sum(mount["kind"] == "volume" for mount in request.get("mounts", ())),

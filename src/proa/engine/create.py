@@ -6,11 +6,12 @@ import fcntl
 import posix
 
 from proa.engine import config as configs
-from proa.engine import names, process, spec
+from proa.engine import hosts, names, process, spec
+from proa.engine.rootless import is_rootless
 from proa.engine.rootless import snapshots as snapshots_of
-from proa.errors import AlreadyExists, ImageNotFound, InvalidArgument
+from proa.errors import AlreadyExists, ImageNotFound, InvalidArgument, Unsupported
 from proa.kernel import signals
-from proa.lean import json
+from proa.lean import bundle, json
 from proa.lean.record import replace
 from proa.store.containers import ContainerRow
 
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _LOOPBACK = ("127.", "::1")
-_DEFAULT_HOSTS = (
-    "127.0.0.1\tlocalhost\n"
-    "::1\tlocalhost ip6-localhost ip6-loopback\n"
-    "fe00::\tip6-localnet\n"
-    "ff00::\tip6-mcastprefix\n"
-    "ff02::1\tip6-allnodes\n"
-    "ff02::2\tip6-allrouters\n"
-)
 
 
 def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> ContainerRow:
@@ -60,7 +53,7 @@ def create(store: Store, config: ContainerConfig, *, owner: int = 0) -> Containe
         from proa.engine.health import check
 
         check(resolved, config.restart)
-    config = _resolve_joined(store, config)
+    config = _resolve_network(store, _resolve_joined(store, config))
     if config.volumes_from:
         from proa.engine.inherit import inherited
 
@@ -189,6 +182,27 @@ def _resolve_joined(store: Store, config: ContainerConfig) -> ContainerConfig:
     return replace(config, **changes) if changes else config
 
 
+def _resolve_network(store: Store, config: ContainerConfig) -> ContainerConfig:
+    """The default network by its name; refuse what cannot be connected."""
+    if config.network_mode == "default":
+        # of an ordinary user's namespace nothing leads out yet
+        mode = "none" if is_rootless() else "bridge"
+        config = replace(config, network_mode=mode)
+    mode = config.network_mode
+    if mode not in ("none", "host") or config.networks or config.links or config.mac_address:
+        with bundle.Part("networks"):
+            from proa.engine.endpoints import check
+
+            config = replace(config, networks=check(store, config))
+        if config.networks:
+            config = replace(config, network_mode=config.networks[0].network)
+    if config.published and mode == "none" and is_rootless():
+        raise Unsupported(
+            "ports of an ordinary user's container cannot be published yet; use --network host"
+        )
+    return config
+
+
 def _check_joinable(store: Store, field: str, mode: str) -> None:
     """Refuse the IPC namespace of a container that was not made to share it (InvalidArgument)."""
     if field != "ipc_mode":
@@ -227,14 +241,10 @@ def write_files(store: Store, config: ContainerConfig, identity: spec.Identity) 
 
 
 def _hosts(config: ContainerConfig) -> str:
-    text = _read("/etc/hosts") if config.network_mode == "host" else _DEFAULT_HOSTS
-    lines = []
-    for entry in config.extra_hosts:
-        name, separator, address = entry.partition("=" if "=" in entry else ":")
-        if not (name and separator and address):
-            raise InvalidArgument(f"bad format for add-host: {entry}; write NAME:ADDRESS")
-        lines.append(f"{address.strip('[]')}\t{name}\n")
-    return text + "".join(lines)
+    """The file as it is until a start knows the addresses."""
+    if config.network_mode == "host":
+        return hosts.text(config.extra_hosts, base=_read("/etc/hosts"), gateways=("127.0.0.1",))
+    return hosts.text(config.extra_hosts)
 
 
 def _resolv_conf(config: ContainerConfig) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from proa.engine.events import EventStream, Moment
     from proa.engine.images import Images
     from proa.engine.manifests import Manifests
+    from proa.engine.networks import Networks
     from proa.engine.volumes import Volumes
     from proa.lean.channel import Channel
 
@@ -79,6 +80,13 @@ class Engine:
             self.store, since=nanoseconds(since), until=nanoseconds(until), filters=several
         )
         return EventStream(found, decode=bool(decode))
+
+    @property
+    def networks(self) -> Networks:
+        """The networks of this engine."""
+        from proa.engine.networks import Networks
+
+        return Networks(self)
 
     @property
     def volumes(self) -> Volumes:

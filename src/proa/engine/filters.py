@@ -56,11 +56,8 @@ def _test(name: str, values: Sequence[str], store: Store) -> Callable[[Container
         case "before" | "since":
             return _by_age(name, values, store)
         case "network":
-            # without --network there is none, as long as there are no bridges
-            return lambda item: any(
-                value in item.networks or (value == "none" and "default" in item.networks)
-                for value in values
-            )
+            names = {_network(store, value) for value in values}
+            return lambda item: not names.isdisjoint(item.networks)
         case "volume":
             return lambda item: any(
                 value in item.mounts or value.rstrip("/") in item.targets for value in values
@@ -74,15 +71,25 @@ def _test(name: str, values: Sequence[str], store: Store) -> Callable[[Container
                 _in_range(port, wanted) for port in item.exposed_ports for wanted in ranges
             )
         case "publish":
-            for value in values:
-                _ports(name, value)
-            # there are no published ports before there are bridges
-            return lambda _item: False
+            published = [_ports(name, value) for value in values]
+            return lambda item: any(
+                _in_range(f"{port}/{protocol}", wanted)
+                for port, protocol, _, _ in item.ports
+                for wanted in published
+            )
         case "is-task":
             _check(name, values, ("true", "false", "1", "0"))
             # no container is a task: there is no swarm
             return lambda _item: "false" in values or "0" in values
     raise InvalidArgument(f"invalid filter '{name}'")
+
+
+def _network(store: Store, text: str) -> str:
+    """The name of a network that is given by name or id."""
+    try:
+        return store.networks.find(text).name
+    except (NotFound, InvalidArgument):
+        return text
 
 
 def _check(name: str, values: Sequence[str], known: Sequence[str]) -> None:

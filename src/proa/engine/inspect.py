@@ -5,6 +5,7 @@ from __future__ import annotations
 from proa.engine import config as configs
 from proa.engine import process as processes
 from proa.engine import security
+from proa.engine.inspect_network import network_settings, port_bindings
 from proa.engine.rootless import snapshots as snapshots_of
 from proa.lean import clock
 from proa.runtime import defaults
@@ -63,7 +64,7 @@ def describe(store: Store, row: ContainerRow) -> dict[str, Any]:
             if mount.kind != "tmpfs" or not mount.short
         ],
         "Config": _config(config, process, str(row.config["hostname"])),
-        "NetworkSettings": _network_settings(config, row),
+        "NetworkSettings": network_settings(store, config, row),
     }
 
 
@@ -157,7 +158,7 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "ContainerIDFile": "",
         "LogConfig": {"Type": config.log_driver, "Config": dict(config.log_options or {})},
         "NetworkMode": config.network_mode,
-        "PortBindings": {},
+        "PortBindings": port_bindings(config),
         "RestartPolicy": {
             "Name": config.restart.name,
             "MaximumRetryCount": config.restart.maximum_retry_count,
@@ -176,11 +177,11 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "GroupAdd": list(config.groups_add) or None,
         "IpcMode": config.ipc_mode or "private",
         "Cgroup": "",
-        "Links": None,
+        "Links": [f"/{name}" for name in config.links] or None,
         "OomScoreAdj": config.oom_score_adj or 0,
         "PidMode": config.pid_mode,
         "Privileged": config.privileged,
-        "PublishAllPorts": False,
+        "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options) or None,
         "UTSMode": config.uts_mode,
@@ -357,45 +358,3 @@ def _mount(mount: configs.Mount, store: Store) -> dict[str, Any]:
         "RW": not mount.read_only,
         "Propagation": mount.propagation if mount.kind == "bind" else "",
     }
-
-
-def _network_settings(config: ContainerConfig, row: ContainerRow) -> dict[str, Any]:
-    name = "none" if config.network_mode == "default" else config.network_mode
-    return {
-        "Bridge": "",
-        "SandboxID": row.id if row.state.get("pid") else "",
-        "SandboxKey": f"/proc/{row.state['pid']}/ns/net" if row.state.get("pid") else "",
-        "Ports": {},
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        **_NO_ADDRESS,
-        "Networks": {}
-        if name.startswith("container:")
-        else {
-            name: {
-                "IPAMConfig": None,
-                "Links": None,
-                "Aliases": None,
-                "DriverOpts": None,
-                "NetworkID": "",
-                **_NO_ADDRESS,
-                "DNSNames": None,
-            }
-        },
-    }
-
-
-_NO_ADDRESS = {
-    "EndpointID": "",
-    "Gateway": "",
-    "GlobalIPv6Address": "",
-    "GlobalIPv6PrefixLen": 0,
-    "IPAddress": "",
-    "IPPrefixLen": 0,
-    "IPv6Gateway": "",
-    "MacAddress": "",
-}
-"""What Docker shows of a network without addresses."""

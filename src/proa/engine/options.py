@@ -10,8 +10,10 @@ from proa.engine.config import (
     Device,
     DeviceRate,
     DeviceRequest,
+    EndpointConfig,
     Healthcheck,
     Mount,
+    PortBinding,
     RestartPolicy,
     Ulimit,
 )
@@ -42,7 +44,7 @@ _SAME = frozenset(
         " network_mode stop_signal init runtime platform oom_score_adj cpu_shares cpu_period"
         " cpu_quota cpuset_cpus cpuset_mems pids_limit nano_cpus cgroup_parent userns_mode"
         " pid_mode ipc_mode uts_mode sysctls storage_options stop_timeout blkio_weight"
-        " cpu_rt_period cpu_rt_runtime"
+        " cpu_rt_period cpu_rt_runtime mac_address"
     ).split()
 )
 _SIZES = {
@@ -299,6 +301,72 @@ def _extra_hosts(value: Mapping[str, str] | Sequence[str]) -> dict[str, Any]:
     return {"extra_hosts": tuple(f"{name}:{address}" for name, address in dict(value).items())}  # type: ignore[arg-type]
 
 
+def _published(value: Any) -> dict[str, Any]:
+    """`{"80/tcp": 8080}`, of docker-py's values: a port, None for a free one, (address, port), or
+    a list of these; also items such as `127.0.0.1:8080:80`.
+    """
+    from proa.engine.publish import parse
+
+    found: list[PortBinding] = []
+    if isinstance(value, list | tuple):
+        for item in value:
+            found += [item] if isinstance(item, PortBinding) else parse(str(item))
+    else:
+        for port, bindings in dict(value).items():
+            for binding in bindings if isinstance(bindings, list) else [bindings]:
+                found += parse(_port_text(port, binding))
+    exposed = tuple(dict.fromkeys(f"{item.port}/{item.protocol}" for item in found))
+    return {"published": tuple(found), "exposed_ports": exposed}
+
+
+def _port_text(port: Any, binding: Any) -> str:
+    """As `-p` has it."""
+    inside = str(port)
+    if binding is None:
+        return inside
+    if isinstance(binding, tuple):
+        address, *number = binding
+        shown = f"[{address}]" if ":" in str(address) else address
+        return f"{shown}:{number[0] if number and number[0] is not None else ''}:{inside}"
+    if isinstance(binding, dict):
+        return _port_text(port, (binding.get("HostIp", ""), binding.get("HostPort")))
+    return f"{binding}:{inside}"
+
+
+def _links(value: Any) -> dict[str, Any]:
+    pairs = value if isinstance(value, list | tuple) else dict(value).items()
+    return {
+        "links": tuple(
+            item if isinstance(item, str) else f"{item[0]}:{item[1] or item[0]}" for item in pairs
+        )
+    }
+
+
+def _networks(value: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"front": EndpointConfig}`: ours, or docker-py's, an object of Docker's API."""
+    found = []
+    for name, item in dict(value.get("EndpointsConfig") or value).items():
+        if isinstance(item, EndpointConfig):
+            found.append(replace(item, network=name))
+            continue
+        given: Mapping[str, Any] = item or {}
+        addresses: Mapping[str, Any] = given.get("IPAMConfig") or {}
+        found.append(
+            EndpointConfig(
+                name,
+                aliases=tuple(given.get("Aliases") or ()),
+                links=tuple(given.get("Links") or ()),
+                ipv4_address=addresses.get("IPv4Address") or "",
+                ipv6_address=addresses.get("IPv6Address") or "",
+                link_local_ips=tuple(addresses.get("LinkLocalIPs") or ()),
+                mac_address=given.get("MacAddress") or "",
+                driver_options=given.get("DriverOpts"),
+                gw_priority=given.get("GwPriority") or 0,
+            )
+        )
+    return {"networks": tuple(found)}
+
+
 def _log_config(value: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "log_driver": value.get("type") or value.get("Type") or "json-file",
@@ -312,22 +380,14 @@ def _isolation(value: str) -> dict[str, Any]:
     return {}
 
 
-_NETWORKS = "needs a bridge network, which comes with a later release"
-_ABSENT = {
-    "ports": _NETWORKS,
-    "publish_all_ports": _NETWORKS,
-    "links": _NETWORKS,
-    "mac_address": _NETWORKS,
-    "networking_config": _NETWORKS,
-}
 _WINDOWS = "is for Windows containers"
-_ABSENT.update(
-    cpu_count=_WINDOWS,
-    cpu_percent=_WINDOWS,
-    init_path="is not available: proa finds the host's init program itself",
-    lxc_conf="is not available",
-    use_config_proxy="is not available: pass the variables with environment=",
-)
+_ABSENT = {
+    "cpu_count": _WINDOWS,
+    "cpu_percent": _WINDOWS,
+    "init_path": "is not available: proa finds the host's init program itself",
+    "lxc_conf": "is not available",
+    "use_config_proxy": "is not available: pass the variables with environment=",
+}
 _CONVERTERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "cgroupns": lambda value: {"cgroupns_mode": value},
     "storage_opt": lambda value: {"storage_options": dict(value)},
@@ -337,6 +397,11 @@ _CONVERTERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "auto_remove": lambda value: {"auto_remove": bool(value)},
     "remove": lambda value: {"auto_remove": bool(value)},
     "network": lambda value: {"network_mode": value},
+    "networking_config": _networks,
+    "networks": lambda value: {"networks": tuple(value)},
+    "ports": _published,
+    "publish_all_ports": lambda value: {"publish_all": bool(value)},
+    "links": _links,
     "network_disabled": lambda value: {"network_mode": "none"} if value else {},
     "stdin_open": lambda value: {"open_stdin": bool(value)},
     "environment": lambda value: {"environment": environment(value)},

@@ -50,6 +50,7 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
     elsewhere = row.state.get("boot") not in (None, clock.boot_id())
     # it may have been started, and its monitor killed, before the database was told
     started = end(store, row.id, elsewhere=elsewhere)
+    _release(store, row)
     if status in ("created", "exited"):
         owned = bool(row.state.get("owner"))
         if not (started or (owned and row.config["request"].get("auto_remove"))):
@@ -62,6 +63,7 @@ def settle(store: Store, row: ContainerRow) -> ContainerRow:
         "status": "exited",
         "owner": 0,
         "pid": 0,
+        "ports": [],
         "exit_code": exit_code,
         "error": LOST_BY_BOOT if elsewhere else LOST,
         "interrupted": True,
@@ -195,6 +197,7 @@ def _remove(store: Store, row: ContainerRow, happenings: Sequence[Happening] = (
     from proa.engine.rootless import snapshots
 
     snapshots(store.root).remove(store.path("containers", row.id))
+    _release(store, row)
     request = row.config["request"]
     if request.get("mounts") and (row.state.get("volumes") or request.get("auto_remove")):
         from proa.engine.mounted import delete
@@ -203,6 +206,14 @@ def _remove(store: Store, row: ContainerRow, happenings: Sequence[Happening] = (
     else:
         store.containers.delete(row.id, happenings)
     return _gone(row)
+
+
+def _release(store: Store, row: ContainerRow) -> None:
+    """Take back its addresses, and what of its network is left in the kernel."""
+    if row.config["request"].get("network_mode") not in ("none", "host"):
+        from proa.engine.endpoints import release
+
+        release(store, row.id)
 
 
 def _gone(row: ContainerRow) -> ContainerRow:

@@ -128,9 +128,8 @@ def check_modes(config: ContainerConfig) -> None:
         ("--uts", config.uts_mode, ("", "private", "host")),
         ("--cgroupns", config.cgroupns_mode, ("", "private", "host")),
         ("--userns", config.userns_mode, ("", "host")),
-        ("--network", config.network_mode, ("default", "none", "host")),
     ):
-        joinable = flag in ("--pid", "--ipc", "--network") and mode.startswith("container:")
+        joinable = flag in ("--pid", "--ipc") and mode.startswith("container:")
         if mode not in allowed and not joinable:
             raise InvalidArgument(
                 f"{flag}: invalid mode: {mode}; there are"
@@ -188,7 +187,7 @@ def _namespaces(config: ContainerConfig) -> list[dict[str, str]]:
 def _sysctl(config: ContainerConfig) -> dict[str, str]:
     """`--sysctl`s, and the two that Docker sets: what needs no privilege needs no root."""
     chosen: dict[str, str] = {}
-    own_network = config.network_mode in ("default", "none")
+    own_network = config.network_mode != "host" and not config.network_mode.startswith("container:")
     if own_network and not config.privileged:
         chosen.update(defaults.SYSCTLS)
         if is_rootless():

@@ -38,6 +38,38 @@ belongs to no bundle, or is in a valid one. It belongs to the process, as sys.mo
 """
 
 
+_apart: set[str] = set()
+"""Modules of parts: they belong to no entry point."""
+_parts: dict[str, frozenset[str]] = {}
+"""Parts without a valid bundle, and what was imported for each."""
+
+
+class Part:
+    """What is imported within `with` is needed by some processes only: it has a bundle of its own.
+
+    with Part("network"):
+        import proa.network.attach
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._before: frozenset[str] = frozenset()
+        self._is_valid = False
+
+    def __enter__(self) -> None:
+        self._before = frozenset(sys.modules)
+        rows = _read(self._name)
+        self._is_valid = rows is not None
+        if rows is not None:
+            _import(rows)
+
+    def __exit__(self, *_: object) -> None:
+        new = frozenset(sys.modules) - self._before
+        _apart.update(new)
+        if not self._is_valid:
+            _parts[self._name] = new
+
+
 def load(entry: str) -> None:
     """Import what `entry`, a plain file name, needed the last time."""
     collecting = gc.isenabled()
@@ -65,19 +97,24 @@ def abandon() -> None:
 def save() -> None:
     """Write the bundles that were missing, as far as that can be done."""
     marks = _missed[:]
+    parts = _parts.copy()
     _missed.clear()
-    if not marks or sys.dont_write_bytecode:
+    _parts.clear()
+    if not (marks or parts) or sys.dont_write_bytecode:
         return
-    following = [before for _, before in marks[1:]] + [frozenset(sys.modules)]
-    for (entry, before), after in zip(marks, following, strict=True):
-        if entry is None:
-            continue
+    following = [*(before for _, before in marks), frozenset(sys.modules)][1:]
+    wanted = [
+        (entry, after - before - _apart)
+        for (entry, before), after in zip(marks, following, strict=True)
+        if entry is not None
+    ]
+    for entry, new in (*wanted, *parts.items()):
         # sys.modules is in the order in which imports were completed: importlib puts a module
         # to the end when it is done
         names = [
             name
             for name in sys.modules
-            if name in after - before and (name[:5] == "proa." or name in _STANDARD)
+            if name in new and (name[:5] == "proa." or name in _STANDARD)
         ]
         try:
             _write(entry, [row for name in names if (row := _row(sys.modules[name])) is not None])

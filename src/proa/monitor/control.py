@@ -41,6 +41,7 @@ class Control:
             "exec-resize": self._exec_resize,
             "halt": self._halt,
             "kill": self._kill,
+            "network": self._network,
             "pause": self._pause,
             "record": self._record,
             "resize": self._resize,
@@ -143,6 +144,11 @@ class Control:
     def _kill(self, _channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> Any:
         self._monitor.kill(int(message["signal"]))
         return {}
+
+    def _network(self, _channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> Any:
+        from proa.monitor.network import change
+
+        return change(self._monitor, message)
 
     def _stop(self, channel: Channel, message: dict[str, Any], _descriptors: list[int]) -> None:
         self._until_end(

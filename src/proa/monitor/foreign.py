@@ -78,14 +78,15 @@ def create(
     rootfs: int,
     sources: Mapping[str, int],
     stdio: Stdio | None,
+    prepare: Callable[[int], None] | None,
     meanwhile: Callable[[int], None],
 ) -> ForeignContainer:
     """Make and start the container of `spec` by the runtime `program`.
 
     `root`: where states are kept. `work`: a directory of this container's, made if missing.
     `bundle`: what relative paths in the spec are relative to. `rootfs`: a detached mount.
-    `sources`: detached mounts by destination, for the bind mounts there. `meanwhile` is called
-    with the pid before the command runs.
+    `sources`: detached mounts by destination, for the bind mounts there. `prepare` and
+    `meanwhile` are called with the pid before the command runs.
     Raises CommandNotFound, CommandNotExecutable, KernelError; then nothing is left.
     """
     process.set_subreaper(True)
@@ -109,6 +110,8 @@ def create(
         container.runtime = runtime
         container.console = console
         assert container.pidfd >= 0
+        if prepare is not None:
+            prepare(pid)
         meanwhile(pid)
         runtime.run("start", id)
     except BaseException:

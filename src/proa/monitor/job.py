@@ -56,6 +56,8 @@ class Job:
     """volumes and images whose mounts the spec alone does not say; see `monitor.volumes`"""
     anonymous_volumes: tuple[str, ...] = ()
     """that are removed with the container, where that is removed at its end"""
+    network: Mapping[str, Any] | None = None
+    """its endpoints and ports, see monitor.network; None: the spec says all about its network"""
 
 
 def to_message(job: Job) -> dict[str, Any]:

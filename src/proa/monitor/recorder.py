@@ -140,8 +140,11 @@ def _write(store: Store, id: str, changes: dict[str, Any], happenings: Sequence[
         store.containers.note(id, happenings)
         return
     try:
-        state = store.containers.find(id).state
-        store.containers.set_state(id, {**state, **changes}, happenings)
+        with store.database.transaction():
+            state = store.containers.find(id).state
+            store.containers.set_state(id, {**state, **changes}, happenings)
+            if changes.get("status") == "exited" and "ports" in changes:
+                store.networks.release(id)  # it had a network: others may have its addresses
     except NotFound:
         return  # someone has removed it: there is nothing to be told, now or later
 
@@ -153,6 +156,7 @@ def _remove(
 
     snapshots = choose_snapshots(store.root)
     snapshots.remove(directory)
+    store.networks.release(id)
     if not volumes:
         store.containers.delete(id, happenings)
         return

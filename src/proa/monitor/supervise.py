@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proa.monitor.job import Job
     from proa.monitor.log import NoLog
     from proa.monitor.loop import Timer
+    from proa.monitor.network import Network
     from proa.monitor.volumes import Volumes
     from proa.runtime.embryo import Embryo
     from proa.store.events import Happening
@@ -91,6 +92,13 @@ class Monitor:
         self._news_timer: Timer | None = None
         self._attached = False
         """whoever started the container waits for its end, and has the store at hand"""
+        self.network: Network | None = None
+        """None: its network is nothing that has to be made"""
+        if job.network is not None:
+            with bundle.Part("monitor-network"):
+                from proa.monitor.network import Network
+
+            self.network = Network(job.root, job.id, job.network)
         self._starter: Channel | None = None
         self._health: Health | None = None
         self._renewing = False
@@ -179,6 +187,7 @@ class Monitor:
                     rootfs=rootfs,
                     sources=self._sources,
                     run=True,
+                    prepare=self.network.begin if self.network is not None else None,
                     meanwhile=self._begun,
                     cache=f"{job.root}/cache",
                     embryo=self._embryo,
@@ -223,6 +232,7 @@ class Monitor:
             rootfs=rootfs,
             sources=self._sources,
             stdio=stdio,
+            prepare=self.network.begin if self.network is not None else None,
             meanwhile=self._begun,
         )
 
@@ -249,6 +259,8 @@ class Monitor:
             running["health"] = "starting"
         if self.job.log_info is not None:
             running["log_error"] = ""
+        if self.network is not None:
+            running["ports"] = self.network.ports
         self._state.update(running)
         self._unrecorded = running
         if self._is_told_at_once():
@@ -408,6 +420,9 @@ class Monitor:
             self._log.close()
             self._log, self._closed_log = None, self._log
         exit_code, error = int(finished["exit_code"]), str(finished.get("error", ""))
+        if self.network is not None:
+            self.network.end()
+            finished["ports"] = []
         try:
             if not self.job.auto_remove:
                 self._record(status="exited", **finished)
@@ -430,6 +445,8 @@ class Monitor:
             self.container.kill(9)
             reap(self.container.pid)
             self.container.delete(force=True)
+        if self.network is not None:
+            self.network.end()
         self._recorder.drop()
         self._recorder.rest()
         if self.streams is not None:
@@ -503,6 +520,8 @@ class Monitor:
         self.loop.cancel(late)
         self._recorder.rest()
         self._recorder.tidy()
+        if self.network is not None:
+            self.network.leave()
 
     def _deliver_log(self, log: NoLog) -> None:
         late = self.loop.after(LOG_LINGER, _nothing)
@@ -566,6 +585,10 @@ class Monitor:
         names = frozenset(name for name in ("stdout", "stderr") if how.get(name, True))
         stdin = bool(how.get("stdin")) and self.job.open_stdin
         self.streams.attach(stream, streams=names, stdin=stdin, stdin_once=self.job.stdin_once)
+
+    def set_ports(self, ports: list[list[Any]]) -> None:
+        """Other ports are published from now on."""
+        self._record(ports=ports)
 
     def record(self) -> None:
         """Tell the database what it has not been told yet."""

@@ -85,6 +85,7 @@ class Container:
         rootfs: int | None = None,
         sources: Mapping[str, int] | None = None,
         run: bool = False,
+        prepare: Callable[[int], None] | None = None,
         meanwhile: Callable[[int], None] | None = None,
         keep_spec: bool = False,
         cache: str | None = None,
@@ -100,9 +101,10 @@ class Container:
         `stdio`: None for this process's own. `rootfs`: a detached mount; None for the directory
         that the spec names. `sources`: detached mounts by destination, in the place of what the
         bind mounts there name as source. `keep_spec`: remember the spec as it is now. `cache`: a
-        directory for compiled seccomp filters. `meanwhile`: called with the pid while the first
-        process sets itself up; what is done there costs no time. `embryo`: what may become the
-        first process; one that did not stays the caller's.
+        directory for compiled seccomp filters. `prepare`: called with the pid while the first
+        process sets itself up; its command waits for that. `meanwhile`: likewise, and nothing
+        waits for it. `embryo`: what may become the first process; one that did not stays the
+        caller's.
         The first process is a child of this one. Returns when it waits to be started, or with
         `run` when execve has succeeded. Raises the kinds of proa.errors, AlreadyExists and
         CommandNotFound among them; then nothing is left.
@@ -151,6 +153,7 @@ class Container:
                     embryo=embryo,
                 ),
                 record_state=record_state,
+                prepare=prepare,
                 meanwhile=meanwhile,
             )
         except BaseException:

@@ -102,10 +102,12 @@ def make(
     request: Request,
     *,
     record_state: Callable[[int, Cgroup], None],
+    prepare: Callable[[int], None] | None = None,
     meanwhile: Callable[[int], None] | None = None,
 ) -> Born:
     """Make the container. `record_state` is called once it has a pid, before its command runs;
-    `meanwhile` after that, when only the first process is still busy.
+    `prepare` after that, while the first process mounts its file systems: the command runs only
+    after its return. `meanwhile` is called when only the first process is still busy.
 
     Raises what went wrong, of the kinds of `proa.errors`; then nothing is left.
     """
@@ -167,6 +169,8 @@ def make(
         if spaces.needs_word:
             _answer(ours, {})
         record_state(pid, cgroup)
+        if prepare is not None:
+            prepare(pid)
         warnings += cgroup.apply(resources)
         if adjust is not None and whole and not processes.set_oom_score(pid, int(adjust)):
             warnings.append(processes.oom_score_refused(int(adjust)))

@@ -68,7 +68,7 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
-def _block(  # noqa: PLR0917 - once for each file: names would cost
+def _block(
     name: bytes,
     kind: bytes,
     mode: int,
@@ -105,7 +105,7 @@ def _block(  # noqa: PLR0917 - once for each file: names would cost
     return block[:148] + b"%06o\0 " % checksum + block[156:]
 
 
-def _extended(  # noqa: PLR0917
+def _extended(
     name: bytes,
     kind: bytes,
     mode: int,

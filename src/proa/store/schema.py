@@ -130,6 +130,31 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX build_cache_by_text ON build_cache (text)",
         "CREATE INDEX build_cache_by_place ON build_cache (place)",
+        """CREATE TABLE networks (
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL UNIQUE,
+            driver TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            config TEXT NOT NULL
+        )""",
+        # what connects a container with a network, while it runs
+        """CREATE TABLE endpoints (
+            id TEXT NOT NULL UNIQUE,
+            network TEXT NOT NULL REFERENCES networks (id),
+            container TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+            created INTEGER NOT NULL,
+            config TEXT NOT NULL,
+            UNIQUE (network, container)
+        )""",
+        "CREATE INDEX endpoints_by_container ON endpoints (container)",
+        # 4 or 16 bytes: no address has two owners
+        """CREATE TABLE addresses (
+            network TEXT NOT NULL,
+            address BLOB NOT NULL,
+            endpoint TEXT NOT NULL REFERENCES endpoints (id) ON DELETE CASCADE,
+            PRIMARY KEY (network, address)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX addresses_by_endpoint ON addresses (endpoint)",
     ),
 )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from proa.store.images import Images
     from proa.store.layers import Layers
     from proa.store.leases import Leases
+    from proa.store.networks import Networks
     from proa.store.volumes import Volumes
 
 _DIRECTORIES = (
@@ -37,6 +38,7 @@ class Store:
         self._images: Images | None = None
         self._layers: Layers | None = None
         self._blobs: Blobs | None = None
+        self._networks: Networks | None = None
 
     @classmethod
     def open(cls, root: str) -> Self:
@@ -86,6 +88,15 @@ class Store:
     def events(self) -> Events:
         """What happened, and the way to say so."""
         return self.containers.events
+
+    @property
+    def networks(self) -> Networks:
+        """The networks, and the addresses that are given out."""
+        if self._networks is None:
+            from proa.store.networks import Networks
+
+            self._networks = Networks(self.database, self.events)
+        return self._networks
 
     @property
     def leases(self) -> Leases:

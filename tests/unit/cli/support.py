@@ -10,7 +10,7 @@ from proa.cli import main
 from proa.cli.command import Session
 from proa.engine.attach import Detached
 from proa.engine.containers import ContainerSummary
-from proa.errors import ContainerNotFound, VolumeNotFound
+from proa.errors import ContainerNotFound, NetworkNotFound, VolumeNotFound
 
 
 class FakeContainer:
@@ -93,12 +93,18 @@ class FakeVolumes:
         raise VolumeNotFound(f"no such volume: {name}")
 
 
+class FakeNetworks:
+    def get(self, name: str) -> Any:
+        raise NetworkNotFound(f"network {name} not found")
+
+
 class FakeEngine:
     def __init__(self) -> None:
         self.root = "/nowhere"
         self.containers = FakeContainers()
         self.images: Any = None
         self.volumes = FakeVolumes()
+        self.networks = FakeNetworks()
 
 
 class Proa:

@@ -305,16 +305,6 @@ def test_attached_and_not() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--network", "bridge"], "network bridge is not available"),
-        (["--network", "a", "--network", "b"], "several networks (a, b)"),
-        (["--network", "name=none,alias=x"], "alias of a network"),
-        (["-p", "80:80"], "-p/--publish needs a bridge network"),
-        (["-P"], "-P/--publish-all needs"),
-        (["--ip", "10.0.0.1"], "--ip needs"),
-        (["--link", "x"], "--link needs"),
-        (["--mac-address", "x"], "--mac-address needs"),
-        (["--network-alias", "x"], "--network-alias needs"),
-        (["--add-host", "x:host-gateway"], "host-gateway needs"),
         (["--isolation", "hyperv"], "Windows"),
         (["--cpu-count", "1"], "Windows"),
         (["--use-api-socket"], "no API socket"),

@@ -24,7 +24,7 @@ MINUTE, HOUR = 60 * 10**9, 3600 * 10**9
 @pytest.fixture
 def listed(proa: Proa, monkeypatch: pytest.MonkeyPatch) -> Proa:
     monkeypatch.setattr(time, "time_ns", lambda: NOW)
-    common = {"mounts": (), "networks": ("default",), "finished_at": "", "exit_code": 0}
+    common = {"mounts": (), "networks": ("none",), "finished_at": "", "exit_code": 0}
     proa.engine.containers.listed = [
         ContainerSummary(
             id="0123456789ab" + "c" * 52,

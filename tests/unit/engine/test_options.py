@@ -66,7 +66,7 @@ def test_what_is_refused() -> None:
         to_config("a", None, {"colour": 1})
     with pytest.raises(InvalidArgument, match="invalid characters for a volume name"):
         to_config("a", None, {"volumes": {"a name": {"bind": "/x"}}})
-    with pytest.raises(Unsupported, match="ports"):
-        to_config("a", None, {"ports": {"80/tcp": 80}})
+    with pytest.raises(Unsupported, match="lxc_conf"):
+        to_config("a", None, {"lxc_conf": {"a": "b"}})
     with pytest.raises(InvalidArgument, match="not a size"):
         size("much")

@@ -87,7 +87,7 @@ def _table(found: Sequence[ContainerSummary], *, truncate: bool, size: bool) -> 
             command_of(item, truncate=truncate),
             ago(item.created, now),
             status(item, now),
-            "",
+            _ports(item),
             item.name,
         ]
         if size:
@@ -112,8 +112,8 @@ def _row(item: ContainerSummary, now: int, *, truncate: bool) -> dict[str, Any]:
         "Mounts": ",".join(mounts),
         "Names": item.name,
         "Platform": None,
-        "Networks": ",".join(_network(name) for name in item.networks),
-        "Ports": "",
+        "Networks": ",".join(item.networks),
+        "Ports": _ports(item),
         "RunningFor": ago(item.created, now),
         "Size": _size(item),
         "State": item.state,
@@ -187,8 +187,12 @@ def command_of(item: ContainerSummary, *, truncate: bool) -> str:
     return quoted(truncated(text, 20) if truncate else text)
 
 
-def _network(name: str) -> str:
-    return "none" if name == "default" else name
+def _ports(item: ContainerSummary) -> str:
+    if item.state not in ("running", "paused") or not (item.ports or item.exposed_ports):
+        return ""
+    from proa.cli.container.ports import ports
+
+    return ports(item.ports, item.exposed_ports)
 
 
 def _size(item: ContainerSummary) -> str:

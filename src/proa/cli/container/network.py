@@ -1,10 +1,12 @@
-"""Flags about networks. What cannot be honoured yet is refused, never ignored."""
+"""Flags about networks."""
 
 from __future__ import annotations
 
 from proa.cli.flags import UsageError
 from proa.cli.output import warn
-from proa.errors import Unsupported
+from proa.engine.config import EndpointConfig
+from proa.errors import InvalidArgument, ProaError
+from proa.lean.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,54 +14,92 @@ if TYPE_CHECKING:
 
     from proa.cli.flags import Values
 
-_REFUSED = {
-    "ip": "--ip",
-    "ip6": "--ip6",
-    "link": "--link",
-    "link-local-ip": "--link-local-ip",
-    "mac-address": "--mac-address",
-    "network-alias": "--network-alias",
-    "publish": "-p/--publish",
-    "publish-all": "-P/--publish-all",
-}
-_PUBLISHING = ("publish", "publish-all")
-_WITHOUT_ADDRESS = "use --network none, --network host or --network container:NAME"
+_ONE_NETWORK = ("ip", "ip6", "link-local-ip", "network-alias")
 
 
-def mode(values: Values) -> dict[str, Any]:
-    """`--network`. Raises UsageError, Unsupported."""
-    names = [_name(text) for text in values.texts("network")]
-    if len(names) > 1:
-        raise Unsupported(
-            f"several networks ({', '.join(names)}) are not available yet; {_WITHOUT_ADDRESS}"
+def networks(values: Values) -> dict[str, Any]:
+    """`--network`, and the flags about the endpoint that it makes. Raises UsageError."""
+    found = [_endpoint(text) for text in values.texts("network")] or [EndpointConfig("default")]
+    names = [item.network for item in found]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f'invalid argument "{names[-1]}" for "--network" flag: network is given twice'
         )
-    name = names[0]
-    if name in ("default", "none", "host"):
-        return {"network_mode": name}
-    if name.startswith("container:"):
-        if not name.removeprefix("container:"):
+    first = found[0]
+    for name in _ONE_NETWORK:
+        if values.given.get(name) and len(found) > 1 and _has(first, name):
             raise UsageError(
-                f'invalid argument "{name}" for "--network" flag: a container\'s name is missing'
+                f"conflicting options: cannot specify both --{name} and per-network"
+                f" {name.replace('network-', '')}"
             )
-        return {"network_mode": name}
-    raise Unsupported(
-        f"network {name} is not available: networks come with a later release; {_WITHOUT_ADDRESS}"
+    mode = first.network
+    if mode == "container:":
+        raise UsageError(
+            'invalid argument "container:" for "--network" flag: a container\'s name is missing'
+        )
+    for flag in ("ip", "ip6"):
+        if text := values.text(flag):
+            _check_address(text, flag)
+    first = replace(
+        first,
+        ipv4_address=values.text("ip") or first.ipv4_address,
+        ipv6_address=values.text("ip6") or first.ipv6_address,
+        aliases=(*first.aliases, *values.texts("network-alias")),
+        link_local_ips=(*first.link_local_ips, *values.texts("link-local-ip")),
+        mac_address=_mac(values.text("mac-address")) or first.mac_address,
+    )
+    endpoints = [item for item in (first, *found[1:]) if item != EndpointConfig(item.network)]
+    if len(found) > 1:
+        endpoints = [first, *found[1:]]
+    given: dict[str, Any] = {"network_mode": mode}
+    if endpoints:
+        given["networks"] = tuple(
+            replace(item, network="bridge") if item.network == "default" else item
+            for item in endpoints
+        )
+        if mode == "default":
+            given["network_mode"] = "bridge"
+    if links := values.texts("link"):
+        given["links"] = tuple(map(_link, links))
+    return given
+
+
+def _has(endpoint: EndpointConfig, flag: str) -> bool:
+    return bool(
+        {
+            "ip": endpoint.ipv4_address,
+            "ip6": endpoint.ipv6_address,
+            "link-local-ip": endpoint.link_local_ips,
+            "network-alias": endpoint.aliases,
+        }[flag]
     )
 
 
-def refuse(values: Values) -> dict[str, Any]:
-    """Flags that need a network of their own. Raises Unsupported where one was given."""
-    if "host" in values.texts("network") and any(map(values.given.get, _PUBLISHING)):
+def published(values: Values) -> dict[str, Any]:
+    """`-p` and `-P`. Raises UsageError."""
+    if "host" in values.texts("network") and any(map(values.given.get, ("publish", "publish-all"))):
         warn("WARNING: Published ports are discarded when using host network mode")
-    for name, shown in _REFUSED.items():
-        if name in _PUBLISHING and "host" in values.texts("network"):
-            continue
-        if values.given.get(name):
-            raise Unsupported(
-                f"{shown} needs a bridge network, which comes with a later release; "
-                f"{_WITHOUT_ADDRESS}"
-            )
-    return {}
+        return {"exposed_ports": tuple(_exposed(values))}
+    from proa.engine.publish import parse
+
+    found = []
+    exposed: dict[str, None] = {}
+    for text in values.texts("publish"):
+        try:
+            bindings = parse(text)
+        except InvalidArgument as error:
+            raise UsageError(
+                f'invalid argument "{text}" for "-p, --publish" flag: {error}'
+            ) from None
+        found += bindings
+        exposed.update((f"{item.port}/{item.protocol}", None) for item in bindings)
+    given: dict[str, Any] = {"published": tuple(found)}
+    if exposed:
+        # what is published is exposed too
+        given["exposed_ports"] = (*exposed, *_exposed(values))
+    if values.flag("publish-all"):
+        given["publish_all"] = True
+    return given
 
 
 def servers(values: Values) -> dict[str, Any]:
@@ -75,6 +115,12 @@ def servers(values: Values) -> dict[str, Any]:
 
 def exposed(values: Values) -> dict[str, Any]:
     """`--expose 80`, `53/udp`, `8000-8010`: what is only noted. Raises UsageError."""
+    if values.given.get("publish"):
+        return {}  # `published` has them all
+    return {"exposed_ports": tuple(_exposed(values))}
+
+
+def _exposed(values: Values) -> dict[str, None]:
     found: dict[str, None] = {}
     for text in values.texts("expose"):
         numbers, _, protocol = text.lower().partition("/")
@@ -91,11 +137,11 @@ def exposed(values: Values) -> dict[str, Any]:
             )
         for number in range(int(ends[0]), int(ends[1]) + 1):
             found[f"{number}/{protocol or 'tcp'}"] = None
-    return {"exposed_ports": tuple(found)}
+    return found
 
 
 def hosts(values: Values) -> dict[str, Any]:
-    """`--add-host name:address` or `name=address`. Raises UsageError, Unsupported."""
+    """`--add-host name:address` or `name=address`. Raises UsageError."""
     found = []
     for text in values.texts("add-host"):
         name, separator, address = text.partition("=")
@@ -107,12 +153,7 @@ def hosts(values: Values) -> dict[str, Any]:
             raise UsageError(
                 f'invalid argument "{text}" for "--add-host" flag: expected NAME:ADDRESS'
             )
-        if address == "host-gateway":
-            raise Unsupported(
-                "--add-host with host-gateway needs a bridge network, which comes with a later "
-                "release; with --network host the host is 127.0.0.1"
-            )
-        if not _is_address(address):
+        if address != "host-gateway" and not _is_address(address):
             raise UsageError(
                 f'invalid argument "{text}" for "--add-host" flag: '
                 f"'{address}' is no IPv4 or IPv6 address"
@@ -121,36 +162,71 @@ def hosts(values: Values) -> dict[str, Any]:
     return {"extra_hosts": tuple(found)}
 
 
-def _name(text: str) -> str:
-    """The network's name in `NAME` or `name=NAME,alias=…`."""
+def _endpoint(text: str) -> EndpointConfig:
+    """`NAME`, or `name=NAME,alias=…,ip=…`."""
     if "=" not in text:
         if not text:
             raise UsageError('invalid argument "" for "--network" flag: no network named')
-        return text
-    name = ""
+        return EndpointConfig(text)
+    single: dict[str, str] = {}
+    several: dict[str, list[str]] = {"alias": [], "link-local-ip": [], "driver-opt": []}
     for field in text.split(","):
         key, _, value = field.partition("=")
         key = key.strip().lower()
-        if key == "name":
-            name = value
-        elif key in (
-            "alias",
-            "ip",
-            "ip6",
-            "mac-address",
-            "link-local-ip",
-            "driver-opt",
-            "gw-priority",
-        ):
-            raise Unsupported(
-                f"{key} of a network needs a bridge network, which comes with a later release; "
-                f"{_WITHOUT_ADDRESS}"
-            )
+        value = value.strip()
+        if key in several:
+            several[key].append(value)
+        elif key in ("name", "ip", "ip6", "mac-address", "gw-priority"):
+            single[key] = value
         else:
             raise UsageError(f'invalid argument "{text}" for "--network" flag: invalid key {key}')
-    if not name:
+    if not single.get("name"):
         raise UsageError(f'invalid argument "{text}" for "--network" flag: no network named')
-    return name
+    for key in ("ip", "ip6"):
+        if single.get(key):
+            _check_address(single[key], "network")
+    priority = single.get("gw-priority", "0")
+    if not priority.lstrip("-").isdecimal():
+        raise UsageError(
+            f'invalid argument "{text}" for "--network" flag: invalid gw-priority {priority}'
+        )
+    return EndpointConfig(
+        single["name"],
+        aliases=tuple(several["alias"]),
+        ipv4_address=single.get("ip", ""),
+        ipv6_address=single.get("ip6", ""),
+        mac_address=_mac(single.get("mac-address", "")),
+        link_local_ips=tuple(several["link-local-ip"]),
+        driver_options=dict(item.partition("=")[::2] for item in several["driver-opt"]) or None,
+        gw_priority=int(priority),
+    )
+
+
+def _mac(text: str) -> str:
+    if not text:
+        return ""
+    from proa.network.address import mac_bytes, mac_text
+
+    try:
+        return mac_text(mac_bytes(text))
+    except ProaError as error:
+        raise UsageError(f'invalid argument "{text}" for "--mac-address" flag: {error}') from None
+
+
+def _link(text: str) -> str:
+    name, separator, alias = text.partition(":")
+    if not name or (separator and not alias):
+        raise UsageError(
+            f'invalid argument "{text}" for "--link" flag: write it as NAME or NAME:ALIAS'
+        )
+    return f"{name}:{alias or name}"
+
+
+def _check_address(text: str, flag: str) -> None:
+    if not _is_address(text):
+        raise UsageError(
+            f'invalid argument "{text}" for "--{flag}" flag: it is no IPv4 or IPv6 address'
+        )
 
 
 def _is_address(text: str) -> bool:

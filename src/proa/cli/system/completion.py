@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "containers": "proa ps -a --format '{{.Names}}'",
     "running": "proa ps --format '{{.Names}}'",
+    "networks": "proa network ls --format '{{.Name}}'",
     "images": "proa images --format '{{.Repository}}:{{.Tag}}'",
     "volumes": "proa volume ls -q",
 }

@@ -1,0 +1,1 @@
+"""Networks of containers: addresses, bridges, published ports, and the kernel's rules for them."""
