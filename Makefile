@@ -29,13 +29,19 @@ demo: $(VENV)/installed
 test: $(VENV)/tools .cache/packages-test
 	$(SUDO) $(PYTEST) -p no:cacheprovider $(TESTS)
 
+# Side by side: nearly all of it is other programs' work on one processor each.
 .PHONY: check
 check: $(VENV)/tools
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-units check-style
+
+.PHONY: check-units check-style
+check-units:
+	$(PYTEST) -q tests/unit tests/golden tests/architecture
+check-style:
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
-	$(PYTEST) -q tests/unit tests/golden tests/architecture
 
 .PHONY: format
 format: $(VENV)/tools
