@@ -197,6 +197,18 @@ def test_containers_that_have_not_run_for_long(alpine: Command) -> None:
     assert "write it as" in wrong.stderr
 
 
+def test_volumes_that_no_container_has_had_for_long(alpine: Command) -> None:
+    for name in ("old", "used", "young"):
+        alpine("volume", "create", name)
+    with sqlite3.connect(f"{alpine.root}/proa.db") as database:
+        moment = time.time_ns() - int(40 * DAY * 1e9)
+        database.execute("UPDATE volumes SET created = ? WHERE name != 'young'", (moment,))
+    database.close()
+    alpine("run", "--rm", "-v", "used:/data", "alpine", "true")
+    alpine("volume", "prune", "-a", "-f", "--unused-for", "30d")
+    assert alpine.output("volume", "ls", "-q").split() == ["used", "young"]
+
+
 def test_everything_at_once(alpine: Command) -> None:
     made(alpine, "spare")
     alpine("run", "-d", "--name", "runs", "alpine", "sleep", "100")

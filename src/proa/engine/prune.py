@@ -111,7 +111,9 @@ class SystemPrune:
         """
         engine = self._engine
         done = dict(engine.containers.prune(self._filters, unused_for=self._unused_for))
-        volumes: dict[str, Any] = engine.volumes.prune(self._filters) if self._volumes else {}
+        volumes: dict[str, Any] = {}
+        if self._volumes:
+            volumes = engine.volumes.prune(self._filters, unused_for=self._unused_for)
         images = engine.images.prune(
             self._filters,
             all=self._all,

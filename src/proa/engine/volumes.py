@@ -160,21 +160,24 @@ class Volumes:
             if not force:
                 raise
 
-    def prune(self, filters: Filters | None = None) -> dict[str, Any]:
+    def prune(self, filters: Filters | None = None, *, unused_for: float = 0) -> dict[str, Any]:
         """Remove the anonymous volumes that no container has, with the filter `all` the others
         too: `VolumesDeleted` (names or None), `SpaceReclaimed` (bytes).
 
-        Further filters: `label`, and `label!`: has it not. Raises InvalidArgument.
+        Further filters: `label`, and `label!`: has it not. `unused_for`: only those that no
+        container has had for so many seconds. Raises InvalidArgument.
         """
         wanted = _several(filters, _PRUNE_FILTERS)
         everything = "all" in wanted and _truth("all", wanted["all"])
         self.sweep()
         self._settle()
         used = self._store.counts()
+        latest = time.time_ns() - int(unused_for * 1_000_000_000)
         names = [
             row.name
             for row in self._store.list()
             if row.name not in used
+            and (not unused_for or max(row.used, row.created) < latest)
             and (everything or ANONYMOUS in row.labels)
             and all(_has_label(row, label) for label in wanted.get("label", ()))
             and not any(_has_label(row, label) for label in wanted.get("label!", ()))

@@ -156,21 +156,29 @@ class Containers:
         yet.
         """
         with self._database.transaction():
-            self.note(id, (*happenings, ("destroy", 0, {})))
+            config = self.note(id, (*happenings, ("destroy", 0, {})))
+            if any(mount.get("kind") == "volume" for mount in _mounts(config)):
+                self._database.run(
+                    "UPDATE volumes SET used = ?2"
+                    " WHERE name IN (SELECT volume FROM volume_uses WHERE container = ?1)",
+                    (id, time.time_ns()),
+                )
             return self._database.run("DELETE FROM containers WHERE id = ?1", (id,)) > 0
 
-    def note(self, id: str, happenings: Sequence[Happening]) -> None:
-        """Note events of the container; none where it has been removed."""
+    def note(self, id: str, happenings: Sequence[Happening]) -> Mapping[str, Any]:
+        """Note events of the container; its configuration. Nothing where it has been removed."""
         with self._database.transaction():
             row = self._database.one(
                 "SELECT name, config, image FROM containers WHERE id = ?1", (id,)
             )
             if row is None:
-                return
-            self.events.add_of_container(id, row[0], loads(row[1]), happenings)
+                return {}
+            config: Mapping[str, Any] = loads(row[1])
+            self.events.add_of_container(id, row[0], config, happenings)
             for action, moment, _ in happenings:
                 if action == "start":
                     self._note_use(row[2], moment)
+            return config
 
     def _note_use(self, image: str, moment: int) -> None:
         if image:
@@ -192,6 +200,10 @@ class Containers:
             f'the container name "/{name}" is already in use by container "{owner[0]}"; remove or'
             " rename that container to be able to use the name again"
         )
+
+
+def _mounts(config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return config.get("request", {}).get("mounts") or ()
 
 
 def _container(row: Row) -> ContainerRow:

@@ -91,12 +91,14 @@ STEPS: tuple[tuple[str, ...], ...] = (
             image TEXT PRIMARY KEY NOT NULL,
             used INTEGER NOT NULL
         ) WITHOUT ROWID""",
-        # labels, options: JSON objects
+        # labels, options: JSON objects. used: when the last container that had it was removed,
+        # nanoseconds since 1970
         """CREATE TABLE volumes (
             name TEXT PRIMARY KEY NOT NULL,
             created INTEGER NOT NULL,
             labels TEXT NOT NULL,
-            options TEXT NOT NULL
+            options TEXT NOT NULL,
+            used INTEGER NOT NULL DEFAULT 0
         ) WITHOUT ROWID""",
         # which container has which volume mounted: such a volume cannot be removed
         """CREATE TABLE volume_uses (

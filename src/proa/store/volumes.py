@@ -34,7 +34,7 @@ DATA = "_data"
 DRIVER = "local"
 REMOVED = ".removed-"
 """What marks a directory that is being deleted; no volume's name begins with a dot."""
-_SELECT = "SELECT name, created, labels, options FROM volumes "
+_SELECT = "SELECT name, created, labels, options, used FROM volumes "
 _ATTEMPTS = 8
 
 
@@ -48,6 +48,8 @@ class VolumeRow:
     """of the local driver"""
     created: int = 0
     """nanoseconds since 1970; 0 in a new one: now"""
+    used: int = 0
+    """when the last container that had it was removed, nanoseconds since 1970; 0: none was yet"""
 
 
 class Volumes:
@@ -254,5 +256,5 @@ class Volumes:
 
 
 def _volume(row: Row) -> VolumeRow:
-    name, created, labels, options = row
-    return VolumeRow(name=name, labels=loads(labels), options=loads(options), created=created)
+    name, created, labels, options, used = row
+    return VolumeRow(name, loads(labels), loads(options), created, used)

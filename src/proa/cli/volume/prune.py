@@ -26,7 +26,8 @@ def _prune(session: Session, values: Values, _arguments: list[str]) -> int:
         " container."
     ):
         return 0
-    done = session.engine.volumes.prune(wanted)
+    unused = (values.number("unused-for") or 0) / 1e9
+    done = session.engine.volumes.prune(wanted, unused_for=unused)
     if done["VolumesDeleted"]:
         line("Deleted Volumes:")
         for name in done["VolumesDeleted"]:
@@ -44,6 +45,7 @@ COMMAND = Command(
         ("all", "a", "bool", "Remove those too that have a name"),
         ("filter", "", "filter", "Remove only what matches (label=x, label!=y)"),
         ("force", "f", "bool", "Do not ask"),
+        ("unused-for", "", "age", "Remove only what no container has had for so long (30d)"),
     ),
     maximum=0,
 )
