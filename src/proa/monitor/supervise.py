@@ -518,6 +518,8 @@ class Monitor:
                 break
             self.loop.step()
         self.loop.cancel(late)
+        if self._happenings:
+            self._record_late()
         self._recorder.rest()
         self._recorder.tidy()
         if self.network is not None:
