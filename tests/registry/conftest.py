@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,16 @@ from tests.support.command import Command
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The host:port of a docker-registry for all tests, each in repositories of its own."""
+def registry(tmp_path_factory: pytest.TempPathFactory, binaries: str) -> Iterator[str]:
+    """The host:port of a registry for all tests, each in repositories of its own.
+
+    It is a docker-registry, or with PROA_TEST_REGISTRY=proa in the environment our own.
+    """
+    if os.environ.get("PROA_TEST_REGISTRY") == "proa":
+        root = str(tmp_path_factory.mktemp("registry"))
+        with registries.serving(Command(os.path.join(binaries, "proa"), root)) as host:
+            yield host
+        return
     if registries.PROGRAM is None:
         pytest.skip("no docker-registry: install it")
     with registries.running(str(tmp_path_factory.mktemp("registry"))) as host:

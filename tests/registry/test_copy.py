@@ -30,7 +30,7 @@ def put(registry: str, path: str, data: bytes, media_type: str = "") -> str:
             f"http://{registry}/v2/{path}/blobs/uploads/", "POST", b"", {"Content-Length": "0"}
         )
         status, _, body = registries.call(
-            f"{headers['location']}&digest={digest}",
+            registries.upload_to(registry, headers["location"], digest),
             "PUT",
             data,
             {"Content-Type": "application/octet-stream"},

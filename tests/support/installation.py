@@ -15,7 +15,12 @@ import stat
 import sys
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DEPENDENCIES = ("isal", "urllib3", "yaml", "zstandard")
+DEPENDENCIES = (
+    *("isal", "urllib3", "yaml", "zstandard"),
+    # of the extra `registry`
+    *("aiohttp", "aiohappyeyeballs", "aiosignal", "attr", "frozenlist", "idna", "multidict"),
+    *("propcache", "typing_extensions", "yarl"),
+)
 
 
 def install(prefix: str) -> str:
@@ -36,7 +41,9 @@ def install(prefix: str) -> str:
     for name in DEPENDENCIES:
         spec = importlib.util.find_spec(name)
         assert spec is not None and spec.origin is not None, f"{name} is not installed"
-        os.symlink(os.path.dirname(spec.origin), os.path.join(packages, name))
+        origin = spec.origin
+        source = os.path.dirname(origin) if origin.endswith("/__init__.py") else origin
+        os.symlink(source, os.path.join(packages, os.path.basename(source)))
     compileall.compile_dir(os.path.join(packages, "proa"), quiet=2)
     for name in ("proa", "proa-runtime"):
         _executable(

@@ -11,9 +11,12 @@ import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from tests.support.command import Command
 
 PROGRAM = shutil.which("docker-registry")
 
@@ -64,6 +67,23 @@ def running(
         process.wait()
 
 
+@contextlib.contextmanager
+def serving(proa: Command) -> Iterator[str]:
+    """Our own registry on the root of `proa`; its `host:port`."""
+    process = proa.start("registry", "serve", "--listen", "127.0.0.1:0", stdin=subprocess.DEVNULL)
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        said = process.stdout.readline().decode()
+        assert said.startswith("listening on "), process.stderr.read().decode()
+        yield said.split()[-1]
+    finally:
+        process.terminate()
+        code = process.wait(40)
+        for stream in (process.stdout, process.stderr):
+            stream.close()
+        assert code == 0
+
+
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while True:
@@ -74,6 +94,12 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
             assert process.poll() is None, "docker-registry ended"
             assert time.monotonic() < deadline, "docker-registry does not listen"
             time.sleep(0.02)
+
+
+def upload_to(host: str, location: str, digest: str) -> str:
+    """The URL that ends an upload."""
+    url = urllib.parse.urljoin(f"http://{host}", location)
+    return f"{url}{'&' if '?' in url else '?'}{urllib.parse.urlencode({'digest': digest})}"
 
 
 def call(

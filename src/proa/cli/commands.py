@@ -70,6 +70,9 @@ NOUNS: dict[str, dict[str, str]] = {
         "prune": "network.prune",
         "rm": "network.rm",
     },
+    "registry": {
+        "serve": "system.registry",
+    },
     "system": {
         "boot": "system.boot:BOOT",
         "check": "system.check",

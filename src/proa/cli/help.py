@@ -17,6 +17,7 @@ _NOUN_SUMMARIES = {
     "image": "Work with images",
     "manifest": "Work with manifests in registries, and lists of them",
     "network": "Work with networks",
+    "registry": "Be a registry",
     "system": "Look after the engine and the machine",
     "volume": "Work with volumes",
 }

@@ -99,6 +99,9 @@ def in_use(store: Store) -> tuple[set[str], set[str]]:
         # uncompressed: its blob has the same digest
         layers.add(layer)
         blobs.add(layer)
+    for table in ("registry_manifests", "registry_blobs"):
+        rows = store.database.all(f"SELECT DISTINCT digest FROM {table}")  # noqa: S608 - constants
+        blobs.update(digest for (digest,) in rows)
     for (container_layers,) in store.database.all(
         "SELECT layers FROM containers UNION ALL SELECT layers FROM mounted_images"
     ):

@@ -61,6 +61,37 @@ STEPS: tuple[tuple[str, ...], ...] = (
             descriptor TEXT NOT NULL,
             PRIMARY KEY (list, digest)
         ) WITHOUT ROWID""",
+        # what was pushed to the registry that this store serves. subject: the digest of what a
+        # manifest is about; annotations: JSON.
+        """CREATE TABLE registry_manifests (
+            repository TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            media_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            subject TEXT,
+            artifact_type TEXT NOT NULL,
+            annotations TEXT NOT NULL,
+            PRIMARY KEY (repository, digest)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX registry_referrers ON registry_manifests (repository, subject)",
+        """CREATE TABLE registry_tags (
+            repository TEXT NOT NULL,
+            tag TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            updated INTEGER NOT NULL,
+            PRIMARY KEY (repository, tag)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE registry_blobs (
+            repository TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            PRIMARY KEY (repository, digest)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX registry_blobs_by_digest ON registry_blobs (digest)",
+        """CREATE TABLE registry_uploads (
+            id TEXT PRIMARY KEY NOT NULL,
+            repository TEXT NOT NULL,
+            started INTEGER NOT NULL
+        ) WITHOUT ROWID""",
         # what a process works on and nothing refers to yet. token: the name of the file that the
         # process holds a lock on as long as it lives.
         """CREATE TABLE leases (
