@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from proa.store.blobs import Ingest
 
 _CHUNK = 1 << 18
-_AHEAD = 32
+_AHEAD = 16
 """Chunks that may wait to be written; together with the size of a chunk, this bounds memory."""
 
 
