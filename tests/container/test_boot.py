@@ -93,6 +93,20 @@ def test_who_joins_anothers_namespaces_starts_after_it(alpine: Command) -> None:
     assert namespaces["joined"] == namespaces["a-base"] != namespaces["c-base"]
 
 
+def test_several_at_a_time_do_not_quarrel(alpine: Command) -> None:
+    names = {f"c{number}" for number in range(6)}
+    for name in names:
+        run(alpine, name, "--restart", "always")
+    lose_power(alpine)
+
+    boots = [alpine.start("system", "boot") for _ in range(3)]
+
+    for boot in boots:
+        _, errors = boot.communicate(timeout=60)
+        assert (boot.returncode, errors) == (0, b"")
+    assert set(alpine.output("ps", "--format", "{{.Names}}").split()) == names
+
+
 def test_one_that_cannot_start_does_not_keep_the_others(alpine: Command) -> None:
     run(alpine, "broken", "--restart", "always")
     run(alpine, "sound", "--restart", "always")

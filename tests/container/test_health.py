@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from typing import Any
@@ -156,11 +157,25 @@ def test_a_frozen_container_is_not_checked(alpine: Command) -> None:
     run(alpine, "echo x >> /count")
     health_when(alpine, is_("healthy"))
     alpine("pause", "box")
+    time.sleep(0.2)  # one may have ended just before
     last = state(alpine)["Health"]["Log"][-1]
     time.sleep(0.4)
     assert state(alpine)["Health"]["Log"][-1] == last
     alpine("unpause", "box")
     health_when(alpine, lambda health: health["Log"][-1] != last)
+
+
+def test_with_its_monitor_a_check_ends(alpine: Command) -> None:
+    run(alpine, "touch /begun; sleep 777", "--health-timeout", "1h")
+    while alpine("exec", "box", "test", "-e", "/begun", code=None).returncode:
+        time.sleep(0.02)
+    with open(f"/proc/{state(alpine)['Pid']}/stat", encoding="ascii") as file:
+        monitor = int(file.read().rpartition(")")[2].split()[1])
+    os.kill(monitor, signal.SIGKILL)
+
+    # and no process is left: every test looks for that
+    assert state(alpine)["Status"] == "exited"
+    assert state(alpine)["Health"]["Status"] == "unhealthy"
 
 
 def test_an_unhealthy_container_is_started_again_by_its_policy(alpine: Command) -> None:

@@ -10,10 +10,11 @@ import os
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from proa.engine import config as configs
-from proa.errors import ProaError
+from proa.errors import Conflict, ProaError
 from proa.lean import clock
 from proa.lean.record import record
 from proa.monitor import restart
+from proa.store.lock import FileLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +44,11 @@ def boot(engine: Engine, *, on_outcome: Callable[[Outcome], None] | None = None)
     namespaces starts after that. Each outcome is also passed on as soon as it is there.
     """
     here = clock.boot_id()
-    found = [container for container in _all(engine) if wanted(container.row, here)]
-    after = {container.id: frozenset(_joined(container)) for container in found}
-    return _each(found, after, lambda container: container.start(), os.cpu_count() or 1, on_outcome)
+    # two that do it at the same time would get into each other's way
+    with FileLock(engine.store.path("run", "locks", "boot")):
+        found = [container for container in _all(engine) if wanted(container.row, here)]
+        after = {container.id: frozenset(_joined(container)) for container in found}
+        return _each(found, after, _start, os.cpu_count() or 1, on_outcome)
 
 
 def halt(engine: Engine, *, on_outcome: Callable[[Outcome], None] | None = None) -> list[Outcome]:
@@ -82,6 +85,15 @@ def wanted(row: ContainerRow, boot_id: str) -> bool:
 
 
 _LIVE = ("running", "paused", "restarting")
+
+
+def _start(container: Container) -> None:
+    try:
+        container.start()
+    except Conflict:
+        container.reload()
+        if container.status not in _LIVE:
+            raise  # otherwise someone else was faster
 
 
 def _all(engine: Engine) -> list[Container]:

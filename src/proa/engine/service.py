@@ -140,10 +140,13 @@ def _quoted(word: str) -> str:
 
 def _escaped(path: str) -> str:
     """A path in the name of a unit: systemd-escape(1) --path."""
-    plain = "-".join(part for part in path.split("/") if part)
+    return "-".join(_escaped_name(part) for part in path.split("/") if part)
+
+
+def _escaped_name(name: str) -> str:
     return "".join(
         character
-        if character in _PLAIN or (character == "-")
+        if character in _PLAIN
         else "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
-        for character in plain
+        for character in name
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import posix
 import time
 
-from proa.errors import ProaError
+from proa.errors import Conflict, ProaError
 from proa.kernel.processes import kill_tree
 from proa.lean import clock
 from proa.monitor import results
@@ -52,6 +52,7 @@ class Health:
         self._streak = 0
         self._results: list[dict[str, Any]] = results.load(monitor.directory)["Log"]
         self._began = 0.0
+        self._paused = False
         self._timer: Timer | None = None
         self._check: _Check | None = None
 
@@ -59,17 +60,20 @@ class Health:
         """The container runs: from now on it is looked after."""
         self.status = STARTING
         self._streak = 0
+        self._paused = False
         self._began = time.monotonic()
         self._save()
         self._wait()
 
     def pause(self) -> None:
         """The container is frozen, and with it a check that runs: its time stands still."""
+        self._paused = True
         self._loop.cancel(self._timer)
         self._timer = None
 
     def resume(self) -> None:
         """It goes on."""
+        self._paused = False
         if self._check is None:
             self._wait()
         else:
@@ -85,6 +89,8 @@ class Health:
         self._save()
 
     def _wait(self) -> None:
+        if self._paused:
+            return  # that check had ended before
         wanted = self._wanted
         early = self.status == STARTING and self._age() < wanted["start_period"]
         seconds = wanted["start_interval"] if early else wanted["interval"]
@@ -156,6 +162,9 @@ class _Check:
         self._pipe, end = posix.pipe2(posix.O_CLOEXEC)
         try:
             container = monitor.running()
+            if container.cgroup.frozen():
+                # by somebody else than us: it would freeze on joining the cgroup, and we with it
+                raise Conflict(f"container {monitor.job.id[:12]} is frozen")
             first = container.spec["process"]
             own = {
                 "args": arguments,

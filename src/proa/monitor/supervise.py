@@ -400,7 +400,7 @@ class Monitor:
         self._restarts += 1
         try:
             self._start(None, {})
-        except ProaError as error:
+        except (ProaError, OSError) as error:
             self._recorder.drop()
             if self.streams is not None:
                 self.streams.close()
@@ -416,6 +416,8 @@ class Monitor:
             "stopped": self.stopped and not self._halted,
             "interrupted": self._halted,
         }
+        if self._health is not None:
+            finished.setdefault("health", "unhealthy")
         if self._log is not None:
             self._log.close()
             self._log, self._closed_log = None, self._log
