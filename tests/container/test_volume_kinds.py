@@ -129,6 +129,16 @@ def test_an_image(alpine: Command) -> None:
     assert alpine("start", "-a", "box", code=1).stdout.startswith("3.")
 
 
+def test_where_layers_are_copied(alpine: Command) -> None:
+    with open(f"{alpine.root}/snapshots", "w") as file:
+        file.write("copy")  # as if there were no overlay
+    run = ("run", "--rm", "-v", "vol:/etc/apk", "--mount", "type=image,src=alpine,dst=/img")
+    script = "diff -r /etc/apk /img/etc/apk; touch /etc/apk/x /img/x"
+    result = alpine(*run, "alpine", "sh", "-c", script, code=1)
+    assert result.stdout == "" and "Read-only" in result.stderr
+    assert {"x", "world"} <= set(os.listdir(f"{alpine.root}/volumes/vol/_data"))
+
+
 def test_owners_are_mapped(alpine: Command, host: str) -> None:
     os.chown(host, 4321, 4322)
     os.chmod(host, 0o755)

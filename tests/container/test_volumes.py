@@ -173,6 +173,13 @@ def test_those_that_the_image_wants(alpine: Command) -> None:
     assert volumes(alpine) == ["mine"]
 
 
+def test_a_container_that_cannot_be_made_leaves_none(alpine: Command) -> None:
+    alpine("create", "--name", "box", "alpine")
+    taken = alpine("create", "--name", "box", "-v", "new:/n", "-v", "/a", "alpine", code=1)
+    assert "already in use" in taken.stderr
+    assert volumes(alpine) == os.listdir(f"{alpine.root}/volumes") == []
+
+
 def test_prune(alpine: Command) -> None:
     alpine("volume", "create", "named", "--label", "keep")
     alpine("run", "--rm", "-v", "big:/b", "alpine", "sh", "-c", "head -c 5000 /dev/zero > /b/x")

@@ -99,11 +99,13 @@ class CopySnapshots:
             with Stack([self.layer_path(layer) for layer in reversed(layers)]) as stack:
                 copy_tree(stack, mount)
             mode = 0o755
+            # the descriptor of a mount stands for a path, and takes no fchmod(2)
+            top = f"/proc/self/fd/{mount}/."
             if layers:
                 status = os.stat(self.layer_path(layers[-1]))
                 mode = status.st_mode & 0o7777
-                os.fchown(mount, status.st_uid, status.st_gid)
-            os.fchmod(mount, mode)
+                os.chown(top, status.st_uid, status.st_gid)
+            os.chmod(top, mode)
             mount_setattr(mount, "", attr_set=MOUNT_ATTR_RDONLY)
         except BaseException:
             os.close(mount)

@@ -209,24 +209,32 @@ class Volumes:
             missing = [
                 volume for volume in wanted if self._database.one(known, (volume.name,)) is None
             ]
-            for volume in missing:
-                self._make_directory(volume.name)
-            if durable:
-                sync_directory(self.root)
-            with self._database.transaction(durable=durable):
+            try:
                 for volume in missing:
-                    self._database.run(
-                        "INSERT OR IGNORE INTO volumes (name, created, labels, options)"
-                        " VALUES (?1, ?2, ?3, ?4)",
-                        (
-                            volume.name,
-                            volume.created or time.time_ns(),
-                            dumps(volume.labels),
-                            dumps(volume.options),
-                        ),
-                    )
-                    self._events.add("volume", "create", volume.name, {"driver": DRIVER})
-                return then()
+                    self._make_directory(volume.name)
+                if durable:
+                    sync_directory(self.root)
+                with self._database.transaction(durable=durable):
+                    for volume in missing:
+                        self._insert(volume)
+                    return then()
+            except BaseException:
+                for volume in missing:
+                    if self._database.one(known, (volume.name,)) is None:
+                        self._remove_empty(volume.name)
+                raise
+
+    def _insert(self, volume: VolumeRow) -> None:
+        self._database.run(
+            "INSERT INTO volumes (name, created, labels, options) VALUES (?1, ?2, ?3, ?4)",
+            (
+                volume.name,
+                volume.created or time.time_ns(),
+                dumps(volume.labels),
+                dumps(volume.options),
+            ),
+        )
+        self._events.add("volume", "create", volume.name, {"driver": DRIVER})
 
     def _make_directory(self, name: str) -> None:
         for path, mode in ((self.root, 0o700), (self.path(name), 0o711), (self.data(name), 0o755)):
