@@ -148,9 +148,12 @@ def _bind(mount: Mount) -> dict[str, Any]:
 
 
 def _stored(mount: Mount, root: str) -> dict[str, Any]:
-    """A volume or an image; of an image, and some volumes, the monitor opens the real source."""
-    source = f"image:{mount.source}"
-    if mount.kind == "volume":
+    """A volume or an image; where this is no path, the monitor opens the source.
+
+    What leads from a volume to a part of it is a stranger's: nobody may follow it as a path.
+    """
+    source = f"{mount.kind}:{mount.source}/{mount.subpath}"
+    if mount.kind == "volume" and not mount.subpath:
         source = f"{root}/volumes/{mount.source}/_data"
     return {
         "destination": clean(mount.target),
