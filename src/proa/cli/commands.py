@@ -17,8 +17,12 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "container": {
         "attach": "container.attach",
+        "commit": "container.commit",
+        "cp": "container.cp",
         "create": "container.create",
+        "diff": "container.diff",
         "exec": "container.exec",
+        "export": "container.export",
         "inspect": "container.inspect",
         "kill": "container.kill",
         "logs": "container.logs",
@@ -52,7 +56,9 @@ NOUNS: dict[str, dict[str, str]] = {
         "push": "image.push",
         "rm": "image.rm",
         "save": "image.save",
+        "squash": "image.squash",
         "tag": "image.tag",
+        "tree": "image.tree",
     },
     "manifest": {
         "annotate": "image.manifest:ANNOTATE",
@@ -95,9 +101,13 @@ NOUNS: dict[str, dict[str, str]] = {
 SHORTCUTS: dict[str, tuple[str, str]] = {
     "attach": ("container", "attach"),
     "build": ("image", "build"),
+    "commit": ("container", "commit"),
+    "cp": ("container", "cp"),
     "create": ("container", "create"),
+    "diff": ("container", "diff"),
     "events": ("system", "events"),
     "exec": ("container", "exec"),
+    "export": ("container", "export"),
     "history": ("image", "history"),
     "images": ("image", "ls"),
     "import": ("image", "import"),
@@ -146,7 +156,7 @@ ALIASES: dict[str, dict[str, str]] = {
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
-    "checkpoint commit compose config context cp diff export "
+    "checkpoint compose config context "
     "node plugin secret service stack swarm trust".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""

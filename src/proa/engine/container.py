@@ -29,13 +29,14 @@ from proa.monitor.lock import MonitorLocks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as StreamSocket  # noqa: N812
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from proa.engine.config import ContainerConfig
     from proa.engine.engine import Engine
     from proa.engine.execute import ExecConfig, ExecResult
-    from proa.engine.images import Image
+    from proa.engine.files import ContainerSide
+    from proa.engine.images import Image, Reader
     from proa.engine.logs import LogEntry, Moment
     from proa.engine.process import Process
     from proa.lean.channel import Channel
@@ -242,10 +243,10 @@ class Container:
         self._require_running("attach to")
         if self.status == "paused":
             raise Conflict(f"container {self.name} is paused, unpause the container before attach")
-        channel = self._connect()
+        channel = self.connect()
         channel.send({"op": "wait", "condition": "next-exit"})
         ours, theirs = stream_pair()
-        attaching = self._connect()
+        attaching = self.connect()
         try:
             checked(attaching.request({"op": "attach", **how}, [theirs.fileno()]))
         finally:
@@ -554,7 +555,7 @@ class Container:
         from proa.engine.execute import start
 
         self._require_unfrozen("exec")
-        return start(self._connect(), self._row, wanted, ends, self.note)
+        return start(self.connect(), self._row, wanted, ends, self.note)
 
     def execute_open(
         self, wanted: ExecConfig, *, stdout: bool, stderr: bool
@@ -563,7 +564,7 @@ class Container:
         from proa.engine.execute import open_stream
 
         self._require_unfrozen("exec")
-        channel = self._connect()
+        channel = self.connect()
         try:
             stream = open_stream(
                 channel, self._row, wanted, self.note, stdout=stdout, stderr=stderr
@@ -578,7 +579,7 @@ class Container:
         from proa.engine.execute import start_detached
 
         self._require_unfrozen("exec")
-        return start_detached(self._connect(), self._row, wanted, self.note)
+        return start_detached(self.connect(), self._row, wanted, self.note)
 
     def exec_run(self, command: str | list[str], **options: Any) -> ExecResult:
         """Run a command in it: exit code and output. `options`, all of docker-py's:
@@ -594,6 +595,90 @@ class Container:
 
         self._require_unfrozen("exec")
         return run_captured(self, command, options)
+
+    # -- its files
+
+    def files(self) -> ContainerSide:
+        """Its files, as one side of a copy; see `engine.copy`."""
+        from proa.engine.files import ContainerSide
+
+        user = process.from_json(self._row.config["process"]).user
+        return ContainerSide(self._engine.store, self._current(), user=user)
+
+    def _current(self) -> ContainerRow:
+        """Its row as it is now. Raises ContainerNotFound where it was removed."""
+        return self._engine.store.containers.find(self.id)
+
+    def get_archive(
+        self, path: str, chunk_size: int | None = None, encode_stream: bool = False
+    ) -> tuple[Iterator[bytes], dict[str, Any]]:
+        """What lies at `path` as a tar archive, in pieces, and what it is, as docker-py has it:
+        name, size, mode (Go's), mtime, linkTarget. A link is not followed.
+
+        `chunk_size`: bytes of each piece; None: as they come. `encode_stream` is for connections.
+        Raises NotFound, InvalidArgument, PermissionDenied.
+        """
+        from proa.engine.archives import get_archive
+
+        del encode_stream
+        return get_archive(self._engine.store, self._current(), path, chunk_size)
+
+    def put_archive(self, path: str, data: bytes | Reader | Iterable[bytes]) -> bool:
+        """Put a tar archive, compressed or not, into the directory `path`; True.
+
+        `data`: the archive, a stream, or its pieces. Raises NotFound, InvalidArgument, Conflict,
+        CorruptData, HostileData, NoSpace, PermissionDenied.
+        """
+        from proa.engine.archives import put_archive
+
+        put_archive(self._engine.store, self._current(), path, data)
+        return True
+
+    def export(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """All of its files as a tar archive, without volumes and other mounts, in pieces."""
+        from proa.engine.archives import export
+
+        return export(self._engine.store, self._current(), chunk_size)
+
+    def diff(self) -> list[dict[str, Any]]:
+        """What it has changed of its image: each `Path`, and its `Kind`, as Docker numbers them:
+        0 changed, 1 added, 2 deleted.
+        """
+        from proa.engine.archives import diff
+
+        return diff(self._engine.store, self._current())
+
+    def commit(
+        self,
+        repository: str | None = None,
+        tag: str | None = None,
+        *,
+        message: str = "",
+        author: str = "",
+        pause: bool = True,
+        changes: str | Iterable[str] | None = None,
+        conf: Mapping[str, Any] | None = None,
+    ) -> Image:
+        """Make an image of what it has changed, on top of its own, called `repository`:`tag`.
+
+        `changes`: instructions of a Dockerfile that set the image's defaults; `conf`: members of
+        the image's config, as Docker's API has them. `pause`: keep its processes from running
+        meanwhile. Raises InvalidArgument, ImageNotFound, NoSpace.
+        """
+        from proa.engine.commit import commit
+
+        reference = repository if tag is None or not repository else f"{repository}:{tag}"
+        return commit(
+            self,
+            self._engine.store,
+            reference or None,
+            changes=changes.splitlines() if isinstance(changes, str) else changes or (),
+            message=message or "",
+            author=author or "",
+            pause=pause,
+            conf=conf,
+            warn=self._engine.warn,
+        )
 
     def port(self) -> dict[str, list[dict[str, str]]]:
         """Its published ports: the host's addresses and ports of each, `80/tcp`."""
@@ -721,13 +806,14 @@ class Container:
         except (Unavailable, Conflict):
             return False
 
-    def _connect(self) -> Channel:
+    def connect(self) -> Channel:
+        """A channel to its monitor. Raises Conflict where it does not run, Unavailable."""
         if not self._is_held():
             raise Conflict(f"container {self.name} is not running")
         return connect(self._engine.store.path("run", self.id), SOCKET)
 
     def _request(self, message: dict[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
-        channel = self._connect()
+        channel = self.connect()
         try:
             if timeout is None:
                 return checked(channel.request(message))

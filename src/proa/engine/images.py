@@ -467,6 +467,28 @@ class Images:
         wanted = {key: _values(value) for key, value in (filters or {}).items()}
         return prune(self._store, all=all, filters=wanted, keep=keep_storage)
 
+    def squash(self, name: str, *, base: str | None = None, reference: str | None = None) -> Image:
+        """An image like `name` whose layers above those of the image `base` are one; without
+        `base`, all of them. `reference`: what it is called.
+
+        Raises ImageNotFound, InvalidArgument where `name` is not made on top of `base`, NoSpace.
+        """
+        from proa.image.squash import squash
+
+        return Image(self._store, squash(self._store, name, base=base, reference=reference))
+
+    def tree(self) -> list[dict[str, Any]]:
+        """Which images share which layers, and what removing one would free.
+
+        A list of trees. A node has `Layers` (diff IDs, in a row, the lowest first), their `Size`
+        on disk, how many `Users` (images) they have, the `Images` that end there (`Id`,
+        `RepoTags`, `Size`, `Freed`: bytes that removing it frees, `Containers`: how many keep it
+        from that), and the nodes `Above` it.
+        """
+        from proa.image.tree import tree
+
+        return [node.as_dict() for node in tree(self._store)]
+
     def history(self, name: str) -> list[dict[str, Any]]:
         """How an image was made; see `Image.history`."""
         return self.get(name).history()
@@ -622,6 +644,10 @@ class Image:
         from proa.image.inspect import inspect
 
         return inspect(self._store, self._record)
+
+    def squash(self, *, base: str | None = None, reference: str | None = None) -> Image:
+        """An image like it with one layer above `base`, or in all. Raises as `Images.squash`."""
+        return open_images(self._store).squash(self._record.id, base=base, reference=reference)
 
     def history(self) -> list[dict[str, Any]]:
         """The steps by which it was made, the last one first, in the form of Docker's API."""

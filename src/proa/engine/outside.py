@@ -226,6 +226,11 @@ class OutsideImages(Images):
         )
         return done
 
+    def squash(self, name: str, *, base: str | None = None, reference: str | None = None) -> Image:
+        """As `Images.squash`."""
+        arguments = {"name": name, "base": base, "reference": reference}
+        return self._image(self._call("squash", arguments))
+
     def _image(self, id: str, tags: tuple[str, ...] | None = None) -> Image:
         return Image(self._store, self._store.images.resolve(id), tags)
 
@@ -360,6 +365,11 @@ def remove(root: str, name: str, force: bool) -> list[dict[str, str]]:
 def prune_builds(root: str, **arguments: Any) -> dict[str, Any]:
     """Inside: prune_builds."""
     return Images(Store.open(root)).prune_builds(**arguments)
+
+
+def squash(root: str, name: str, base: str | None, reference: str | None) -> str:
+    """Inside: squash; the image's id."""
+    return str(Images(Store.open(root)).squash(name, base=base, reference=reference).id)
 
 
 def prune(root: str, filters: dict[str, Any], **arguments: Any) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Control:
             "exec": self._exec,
             "exec-resize": self._exec_resize,
             "halt": self._halt,
+            "hold": self._hold,
             "kill": self._kill,
             "network": self._network,
             "pause": self._pause,
@@ -123,6 +124,7 @@ class Control:
         self._waiting.pop(descriptor, None)
         self._execs.pop(descriptor, None)
         unconfirmed = self._unconfirmed.pop(descriptor, None)
+        self._monitor.let_go(descriptor)
         channel.close()
         if unconfirmed is not None:
             self._monitor.note("exec_die", unconfirmed)
@@ -174,6 +176,11 @@ class Control:
 
     def _pause(self, _channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> Any:
         self._monitor.pause()
+        return {}
+
+    def _hold(self, channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> Any:
+        # until the client hangs up, however it ends
+        self._monitor.hold(channel.fileno())
         return {}
 
     def _resume(self, _channel: Channel, _message: dict[str, Any], _descriptors: list[int]) -> Any:

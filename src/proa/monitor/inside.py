@@ -12,7 +12,7 @@ import sys
 
 from proa.errors import Unavailable
 from proa.lean.channel import Channel, checked, pair
-from proa.monitor.rootless import enter
+from proa.monitor.rootless import enter, join, of_process
 from proa.runtime import interpreter
 
 TYPE_CHECKING = False
@@ -29,14 +29,17 @@ def call(
     arguments: dict[str, Any],
     descriptors: Sequence[int] = (),
     *,
+    join: int = 0,
     meanwhile: Callable[[], None] | None = None,
     notify: Callable[[Any], None] | None = None,
 ) -> Any:
     """Call `function` (`module:name`) in the user namespace, with arguments that JSON can say.
 
     The function gets them by name, `descriptors` as a list of that name if there are any, and
-    with `notify` a function of that name, whose argument arrives here. `meanwhile` is called
-    while it works. Returns what it returns; raises what it raises, of the kinds of proa.errors.
+    with `notify` a function of that name, whose argument arrives here. `join`: work in the user
+    namespace of that process of a container, which alone lets it be looked into. `meanwhile` is
+    called while it works, when it has the descriptors. Returns what it returns; raises what it
+    raises, of the kinds of proa.errors.
     """
     ours, theirs = pair()
     try:
@@ -52,7 +55,12 @@ def call(
     finally:
         theirs.close()
     try:
-        message = {"call": function, "arguments": arguments, "notify": notify is not None}
+        message = {
+            "call": function,
+            "arguments": arguments,
+            "notify": notify is not None,
+            "join": join,
+        }
         ours.send(message, descriptors)
         if meanwhile is not None:
             meanwhile()
@@ -80,11 +88,11 @@ def main() -> None:
     """Do what comes by the channel; never returns."""
     channel = Channel.of_descriptor(_CHANNEL)
     try:
-        enter()
         received = channel.receive()
         if received is None:
             posix._exit(0)
         message, descriptors = received
+        _enter(int(message["join"]))
         arguments = dict(message["arguments"])
         if descriptors:
             arguments["descriptors"] = descriptors
@@ -101,6 +109,18 @@ def main() -> None:
         except Unavailable:
             posix._exit(1)
     posix._exit(0)
+
+
+def _enter(pid: int) -> None:
+    """Enter a namespace of this user's, or that of the container whose process is named."""
+    if not pid or posix.geteuid() == 0:
+        enter()
+        return
+    namespace = of_process(pid)
+    try:
+        join(namespace)
+    finally:
+        posix.close(namespace)
 
 
 def _environment() -> dict[str, str]:

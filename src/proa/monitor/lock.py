@@ -10,9 +10,10 @@ import fcntl
 import posix
 import struct
 
-_FLOCK = "hhqqi4x"
+FLOCK = "hhqqi4x"
 """struct flock on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid."""
-_FILE = "run/monitors"
+FILE = "run/monitors"
+"""Below the root."""
 
 
 class MonitorLocks:
@@ -20,7 +21,7 @@ class MonitorLocks:
 
     def __init__(self, root: str) -> None:
         self._descriptor = posix.open(
-            f"{root}/{_FILE}", posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC, 0o600
+            f"{root}/{FILE}", posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC, 0o600
         )
 
     def acquire(self, row: int) -> bool:
@@ -37,7 +38,7 @@ class MonitorLocks:
         A holder outside of this process's pid namespace counts as alive with pid -1.
         """
         answer = self._control(fcntl.F_GETLK, fcntl.F_WRLCK, row)
-        kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
+        kind, _, _, _, pid = struct.unpack(FLOCK, answer)
         if kind == fcntl.F_UNLCK:
             return 0
         return int(pid) or -1
@@ -47,5 +48,5 @@ class MonitorLocks:
         posix.close(self._descriptor)
 
     def _control(self, command: int, kind: int, row: int) -> bytes:
-        request = struct.pack(_FLOCK, kind, 0, row, 1, 0)
+        request = struct.pack(FLOCK, kind, 0, row, 1, 0)
         return fcntl.fcntl(self._descriptor, command, request)

@@ -103,6 +103,8 @@ class Monitor:
         self._health: Health | None = None
         self._renewing = False
         """it is being ended in order to be started again"""
+        self._holders: set[int] = set()
+        """clients that keep the container's processes from running"""
         self._delay = 0.0
         self._began = 0.0
         self._ended = False
@@ -668,7 +670,8 @@ class Monitor:
         """Freeze all processes of the container."""
         if self._state.get("status") == "paused":
             raise Conflict(f"container {self.job.id[:12]} is already paused")
-        self.running().pause()
+        if not self._holders:
+            self.running().pause()
         if self._health is not None:
             self._health.pause()
         self.note("pause", later=True)
@@ -680,6 +683,26 @@ class Monitor:
             raise Conflict(f"container {self.job.id[:12]} is not paused")
         self._thaw()
 
+    def hold(self, client: int) -> None:
+        """Keep all processes from running until `client` lets go; see `let_go`."""
+        if not self._holders and self._state.get("status") != "paused":
+            self.running().pause()
+        self._holders.add(client)
+
+    def let_go(self, client: int) -> None:
+        """Let them go on, unless another client holds them, or someone has paused them."""
+        if client not in self._holders:
+            return
+        self._holders.discard(client)
+        if not self._holders and self._state.get("status") != "paused":
+            self._release()
+
+    def _release(self) -> None:
+        try:
+            self.running().resume()
+        except ProaError:
+            return  # it has ended meanwhile, or is another one by now
+
     def _thaw(self) -> None:
         if self._state.get("status") == "paused":
             self.running().resume()
@@ -687,6 +710,8 @@ class Monitor:
                 self._health.resume()
             self.note("unpause", later=True)
             self._record(status="running")
+        elif self._holders:
+            self._release()
 
     def _kill_now(self) -> None:
         self._kill_timer = None

@@ -74,8 +74,9 @@ def collect(store: Store) -> Collected:
             for diff_id in dead_layers:
                 store.database.run("DELETE FROM layers WHERE diff_id = ?1", (diff_id,))
             for name in os.listdir(store.layers.root):
-                # a directory without a row may be one that a leased layer is about to replace
-                if TEMPORARY not in name and name not in kept and name not in leased:
+                # A directory without a row may be one that a leased layer is about to replace.
+                # What begins with a dot is no layer: it lies below all containers
+                if name[0] != "." and TEMPORARY not in name and name not in kept | leased:
                     path = f"{store.layers.root}/{name}"
                     os.rename(path, f"{path}{TEMPORARY}{secrets.token_hex(8)}")
         store.leases.sweep()
