@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import cold, exec_, load, many, many_cost, memory, ps, stats, volume, warm
+from bench.cases import cold, commit, cp, exec_, load, many, many_cost, memory, ps, stats, volume, warm
 from bench.context import Context
 from bench.measure import Measurement
 
@@ -19,4 +19,6 @@ CASES: dict[str, Callable[[Context], list[Measurement]]] = {
     "stats": stats.measure,
     "load": load.measure,
     "volume": volume.measure,
+    "cp": cp.measure,
+    "commit": commit.measure,
 }
