@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import cold, commit, cp, exec_, load, many, many_cost, memory, ps, stats, volume, warm
+from bench.cases import (
+    cold,
+    commit,
+    cp,
+    exec_,
+    load,
+    many,
+    many_cost,
+    memory,
+    ps,
+    stats,
+    volume,
+    warm,
+)
 from bench.context import Context
 from bench.measure import Measurement
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from proa.engine.container_tree import require
 from proa.engine.files import ContainerSide, write_pieces
 from proa.engine.inside_stream import read_from
-from proa.errors import InvalidArgument
+from proa.errors import InvalidArgument, NoSpace
 from proa.lean import clock
 from proa.monitor.inside import call
 from proa.monitor.rootless import needed
@@ -123,6 +123,10 @@ def _export(store: Store, row: ContainerRow) -> Iterator[bytes]:
         # what is left of one that is being removed would look like all of it
         require(store, row)
     yield last
+    try:
+        store.containers.note(row.id, (("export", 0, {}),))
+    except NoSpace:
+        pass  # it is exported all the same
 
 
 def export_inside(root: str, id: str, descriptors: Sequence[int]) -> None:

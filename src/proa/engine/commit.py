@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from proa.engine.container import Container
+    from proa.engine.engine import Engine
     from proa.snapshot.diff import Change
     from proa.store.containers import ContainerRow
     from proa.store.images import ImageRecord
@@ -34,26 +35,27 @@ _DEFAULTS = (
 
 def commit(
     container: Container,
-    store: Store,
-    reference: str | None,
+    engine: Engine,
+    repository: str | None,
+    tag: str | None,
     *,
-    changes: Iterable[str],
-    message: str,
-    author: str,
-    pause: bool,
-    conf: Mapping[str, Any] | None,
-    warn: Callable[[Iterable[str]], None],
+    message: str | None = "",
+    author: str | None = "",
+    changes: str | Iterable[str] | None = None,
+    conf: Mapping[str, Any] | None = None,
+    pause: bool = True,
 ) -> Image:
     """The image of what `container` has changed; see `Container.commit`."""
+    store = engine.store
     row = store.containers.find(container.id)
     require(store, row)
     settings = container.attrs["Config"]
     wanted: dict[str, Any] = {
         "id": row.id,
-        "reference": reference,
-        "changes": list(changes),
-        "message": message,
-        "author": author,
+        "reference": f"{repository}:{tag}" if repository and tag else repository or None,
+        "changes": changes.splitlines() if isinstance(changes, str) else list(changes or ()),
+        "message": message or "",
+        "author": author or "",
         "defaults": {name: settings[name] for name in _DEFAULTS if settings.get(name)},
     }
     wanted["defaults"].update(conf or {})
@@ -64,8 +66,11 @@ def commit(
             id = call(f"{_HERE}:commit_inside", arguments, notify=skipped.append)
         else:
             id = str(_commit(store, row, skipped.append, wanted).id)
-    warn(skipped)
-    return Image(store, store.images.resolve(id))
+    engine.warn(skipped)
+    image = Image(store, store.images.resolve(id))
+    attributes = {"comment": message or "", "imageID": id, "imageRef": (image.tags or [""])[0]}
+    container.note((("commit", 0, attributes),))
+    return image
 
 
 def commit_inside(root: str, notify: Callable[[Any], None], **wanted: Any) -> str:

@@ -641,44 +641,23 @@ class Container:
         return export(self._engine.store, self._current(), chunk_size)
 
     def diff(self) -> list[dict[str, Any]]:
-        """What it has changed of its image: each `Path`, and its `Kind`, as Docker numbers them:
-        0 changed, 1 added, 2 deleted.
-        """
+        """What it has changed: each `Path`, and its `Kind`: 0 changed, 1 added, 2 deleted."""
         from proa.engine.archives import diff
 
         return diff(self._engine.store, self._current())
 
     def commit(
-        self,
-        repository: str | None = None,
-        tag: str | None = None,
-        *,
-        message: str = "",
-        author: str = "",
-        pause: bool = True,
-        changes: str | Iterable[str] | None = None,
-        conf: Mapping[str, Any] | None = None,
+        self, repository: str | None = None, tag: str | None = None, **options: Any
     ) -> Image:
         """Make an image of what it has changed, on top of its own, called `repository`:`tag`.
 
-        `changes`: instructions of a Dockerfile that set the image's defaults; `conf`: members of
-        the image's config, as Docker's API has them. `pause`: keep its processes from running
-        meanwhile. Raises InvalidArgument, ImageNotFound, NoSpace.
+        `options`: message and author (texts), changes (instructions of a Dockerfile that set the
+        image's defaults), conf (members of its config, as Docker's API has them), pause (True:
+        keep the processes from running meanwhile). Raises InvalidArgument, ImageNotFound, NoSpace.
         """
         from proa.engine.commit import commit
 
-        reference = repository if tag is None or not repository else f"{repository}:{tag}"
-        return commit(
-            self,
-            self._engine.store,
-            reference or None,
-            changes=changes.splitlines() if isinstance(changes, str) else changes or (),
-            message=message or "",
-            author=author or "",
-            pause=pause,
-            conf=conf,
-            warn=self._engine.warn,
-        )
+        return commit(self, self._engine, repository, tag, **options)
 
     def port(self) -> dict[str, list[dict[str, str]]]:
         """Its published ports: the host's addresses and ports of each, `80/tcp`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from proa.engine.container_tree import container_tree, is_running
 from proa.engine.inside_stream import read_from, write_to
+from proa.errors import NoSpace
 from proa.lean.record import as_dict
 from proa.monitor.inside import call
 from proa.monitor.rootless import needed
@@ -164,6 +165,7 @@ class ContainerSide:
             return
         with container_tree(self._store, self._row) as tree:
             yield from tree.pack(_absolute(path), member)
+        self._note("archive-path")
 
     def place(self, path: str, pieces: Iterator[bytes], *, archive: bool, skipped: Skipped) -> None:
         """Put it there. Owners are those that the archive says; with `archive`, as in Docker, the
@@ -181,6 +183,7 @@ class ContainerSide:
         with container_tree(self._store, self._row, write=True) as tree:
             rules = self._rules(tree, archive)
             tree.place(_absolute(path), pieces_reader(pieces), rules, skipped)
+        self._note("extract-to-dir")
 
     @property
     def is_here(self) -> bool:
@@ -191,6 +194,7 @@ class ContainerSide:
         """As `Tree.gather`."""
         with container_tree(self._store, self._row) as tree:
             yield from tree.gather(_absolute(path), member, gatherer)
+        self._note("archive-path")
 
     def transfer(
         self, path: str, gather: Gather, *, archive: bool, skipped: Skipped, progress: Progress
@@ -199,6 +203,14 @@ class ContainerSide:
         with container_tree(self._store, self._row, write=True) as tree:
             rules = self._rules(tree, archive)
             tree.transfer(_absolute(path), gather, rules, skipped, progress)
+        self._note("extract-to-dir")
+
+    def _note(self, action: str) -> None:
+        """Note it as an event, by Docker's name."""
+        try:
+            self._store.containers.note(self._row.id, ((action, 0, {}),))
+        except NoSpace:
+            pass  # what was asked for is done all the same
 
     def _rules(self, tree: Tree, archive: bool) -> Rules:
         if not (archive and self._user):
