@@ -149,11 +149,13 @@ def _small() -> bytes:
 def test_full_disk(engine_root: str) -> None:
     """At whatever point it gets full: one line, and nothing stays that takes space."""
     outcomes = set()
-    for size in range(1200, 2600, 100):
+    for room in range(50, 1500, 130):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", engine_root], check=True)
         try:
             store = prepare(f"{engine_root}/store")
             before = contents(store)
+            used = os.statvfs(engine_root)
+            size = (used.f_blocks - used.f_bfree) * used.f_bsize // 1024 + room
             subprocess.run(["mount", "-o", f"remount,size={size}k", engine_root], check=True)
             with Engine(store.root) as engine:
                 box = engine.containers.get("box")
@@ -173,8 +175,8 @@ def test_full_disk(engine_root: str) -> None:
                 subprocess.run(["mount", "-o", "remount,size=64m", engine_root], check=True)
                 box.commit("victim", "1")
                 box.remove()
-            store.database.close()
         finally:
+            store.database.close()
             subprocess.run(["umount", engine_root], check=True)
     assert outcomes == {"done", "refused"}
 
