@@ -156,8 +156,7 @@ ALIASES: dict[str, dict[str, str]] = {
 """Other names of verbs."""
 
 LATER: frozenset[str] = frozenset(
-    "checkpoint compose config context "
-    "node plugin secret service stack swarm trust".split()
+    "checkpoint compose config context node plugin secret service stack swarm trust".split()
 )
 """Docker's commands that are not here (yet): they get another answer than a slip."""
 

@@ -34,8 +34,8 @@ _DEFAULTS = (
 
 
 def commit(
-    container: Container,
     engine: Engine,
+    id: str,
     repository: str | None,
     tag: str | None,
     *,
@@ -45,9 +45,10 @@ def commit(
     conf: Mapping[str, Any] | None = None,
     pause: bool = True,
 ) -> Image:
-    """The image of what `container` has changed; see `Container.commit`."""
+    """The image of what the container `id` has changed; see `Container.commit`."""
     store = engine.store
-    row = store.containers.find(container.id)
+    container = engine.containers.get(id)
+    row = container.row
     require(store, row)
     settings = container.attrs["Config"]
     wanted: dict[str, Any] = {
@@ -63,12 +64,12 @@ def commit(
     with _held(container) if pause and is_running(row) else contextlib.nullcontext():
         if needed():
             arguments = {"root": store.root, **wanted}
-            id = call(f"{_HERE}:commit_inside", arguments, notify=skipped.append)
+            made = call(f"{_HERE}:commit_inside", arguments, notify=skipped.append)
         else:
-            id = str(_commit(store, row, skipped.append, wanted).id)
+            made = str(_commit(store, row, skipped.append, wanted).id)
     engine.warn(skipped)
-    image = Image(store, store.images.resolve(id))
-    attributes = {"comment": message or "", "imageID": id, "imageRef": (image.tags or [""])[0]}
+    image = Image(store, store.images.resolve(made))
+    attributes = {"comment": message or "", "imageID": made, "imageRef": (image.tags or [""])[0]}
     container.note((("commit", 0, attributes),))
     return image
 
