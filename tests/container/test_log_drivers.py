@@ -224,6 +224,23 @@ def test_syslog_by_tcp_and_over_an_outage(alpine: Command) -> None:
     daemon.socket.close()
 
 
+def test_what_is_left_when_the_target_is_gone_is_told(alpine: Command) -> None:
+    daemon = Stream()
+    flags = syslog(f"tcp://127.0.0.1:{daemon.port}")
+    script = "while [ ! -e /go ]; do sleep 0.02; done; echo one; echo two"
+    alpine("run", "-d", "--name", "box", *flags, "alpine", "sh", "-c", script)
+    daemon.accept().close()
+    daemon.socket.close()
+    alpine("exec", "box", "touch", "/go")
+    assert alpine.output("wait", "box") == "0"
+    deadline = time.monotonic() + 10
+    while "2 lines were lost" not in (
+        told := alpine.output("inspect", "-f", "{{.State.LogError}}", "box")
+    ):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.05)
+
+
 def test_a_target_that_is_not_there_fails_the_start(alpine: Command) -> None:
     daemon = Stream()
     daemon.socket.close()

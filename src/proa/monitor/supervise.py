@@ -535,6 +535,8 @@ class Monitor:
         while not log.delivered and time.monotonic() < deadline:
             self.loop.step()
         self.loop.cancel(late)
+        if not log.delivered:
+            self._note_log("the end of the log was not delivered: the log target is too slow")
 
     def _note_log(self, text: str) -> None:
         """The log's keeper has gone, or something of it was lost."""

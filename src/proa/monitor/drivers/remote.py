@@ -31,6 +31,9 @@ else:
 PATIENCE = 10.0
 """Seconds to connect in when a container starts, and to deliver the rest when it has ended."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
+"""Seconds between two attempts to connect."""
+_LAST_PAUSE = 0.5
+"""The same after the container's end, when nobody waits for long."""
 
 
 class Target:
@@ -110,8 +113,8 @@ class RemoteLog(LineLog):
 
     @property
     def delivered(self) -> bool:
-        """Whether nothing waits any more, or there is nobody who would take it."""
-        return not self._queue or (self._socket is None and self._closed)
+        """Whether nothing waits any more."""
+        return not self._queue
 
     def _append(self, stream: str, records: list[bytes]) -> None:
         for record in records:
@@ -121,22 +124,36 @@ class RemoteLog(LineLog):
     def _end(self) -> None:
         """Nothing more comes; what waits is delivered while the monitor stays."""
         self._closed = True
-        if self._lost:
-            self._report(f"{self._lost} lines were lost: the log target was away or too slow")
+        if self._queue and self._socket is None:
+            # once more, and soon: nobody waits long for the monitor of a container that has ended
+            self._loop.cancel(self._timer)
+            self._pause = _FIRST_PAUSE
+            self._connect()
+        elif self._lost:
+            self._tell_lost()
+
+    def _give_up(self) -> None:
+        self._lost += len(self._queue)
+        self._queue.clear()
+        self._size = 0
+        self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        self._report(f"{self._lost} lines were lost: the log target was away or too slow")
 
     # -- sending
 
     def _send(self, message: bytes) -> None:
         # what was read before the container's output was held up has its place all the same
         full = self._size + len(message) > self._limit and self._queue
-        if full and not (self._blocking and self._socket is not None and not self._connecting):
+        if full and not (self._blocking and self._is_connected):
             self._lose()
             return
         self._queue.append(message)
         self._size += len(message)
-        if self._socket is not None and not self._connecting and len(self._queue) == 1:
+        if self._is_connected and len(self._queue) == 1:
             self._drain()
-        if self._blocking and self._size >= self._limit and self._socket is not None:
+        if self._blocking and self._size >= self._limit and self._is_connected:
             self._set_held(True)
 
     def _drain(self) -> None:
@@ -198,6 +215,10 @@ class RemoteLog(LineLog):
 
     # -- the connection
 
+    @property
+    def _is_connected(self) -> bool:
+        return self._socket is not None and not self._connecting
+
     def _connect(self) -> None:
         self._timer = None
         family, address = self._target.addresses[self._tried % len(self._target.addresses)]
@@ -240,9 +261,11 @@ class RemoteLog(LineLog):
         self._tell(reason)
         # nobody waits for one who is not there
         self._set_held(False)
-        if not self._closed:
-            self._timer = self._loop.after(self._pause, self._connect)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        if self._closed and self._pause > _LAST_PAUSE:
+            self._give_up()
+            return
+        self._timer = self._loop.after(self._pause, self._connect)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     def _tell(self, reason: str) -> None:
         """Report it once for each outage."""
