@@ -51,7 +51,7 @@ def alone(proa: Command, alpine_template: str) -> Command:
     return proa
 
 
-def test_the_sum_is_what_du_says(alone: Command) -> None:
+def test_the_sum_is_what_du_says(alone: Command, tmp_path: str) -> None:
     script = "head -c 3000000 /dev/urandom > /x; ln /x /y; head -c 300000 /dev/urandom | base64"
     alone("run", "-d", "--name", "box", "alpine", "sh", "-c", f"{script}; echo done; sleep 100")
     deadline = time.monotonic() + 20
@@ -70,6 +70,10 @@ def test_the_sum_is_what_du_says(alone: Command) -> None:
         "-c",
         "head -c 700000 /dev/urandom > /data/x",
     )
+    with open(f"{tmp_path}/Dockerfile", "w") as file:
+        file.write("FROM alpine\nRUN head -c 400000 /dev/urandom > /file\n")
+    alone("build", "-q", "-t", "built", str(tmp_path))
+    alone("rmi", "built")
     for _ in range(2):  # the second time the layers' weights are known
         assert_the_sum_is_right(alone)
     found = kinds(alone)
@@ -78,6 +82,7 @@ def test_the_sum_is_what_du_says(alone: Command) -> None:
     assert (found["Containers"]["TotalCount"], found["Containers"]["Active"]) == ("2", "1")
     assert (found["Local Volumes"]["TotalCount"], found["Local Volumes"]["Active"]) == ("1", "0")
     assert found["Local Volumes"]["Reclaimable"].endswith("(100%)")
+    assert found["Build Cache"]["TotalCount"] == "1" and found["Build Cache"]["Size"] != "0B"
 
 
 def test_each_of_them(alpine: Command) -> None:
@@ -218,8 +223,10 @@ def test_everything_at_once(alpine: Command) -> None:
 
     asked = alpine("system", "prune", input="n\n")
     assert "WARNING! This will remove:" in asked.stderr and "all dangling images" in asked.stderr
+    alpine("network", "create", "unused")
     shown = alpine.output("system", "prune", "-f", "--filter", "label!=keep")
     assert shown.splitlines()[:2] == ["Deleted Containers:", id]
+    assert "Deleted Networks:\nunused\n" in shown
     assert tags(alpine) == ["alpine", "spare"]
     shown = alpine.output("system", "prune", "-a", "-f", "--filter", "until=1h")
     assert shown == "Total reclaimed space: 0B"

@@ -24,18 +24,8 @@ def percent(text: str) -> float:
 
 def test_who_is_busy_and_who_is_not(alpine: Command) -> None:
     alpine("run", "-d", "--name", "busy", "alpine", "sh", "-c", "while :; do :; done")
-    alpine(
-        "run",
-        "-d",
-        "--name",
-        "idle",
-        "-m",
-        "64m",
-        "alpine",
-        "sh",
-        "-c",
-        "sleep 9 & exec sleep 100",
-    )
+    idle = ("--name", "idle", "-m", "64m", "--network", "none")
+    alpine("run", "-d", *idle, "alpine", "sh", "-c", "sleep 9 & exec sleep 100")
     alpine("create", "--name", "made", "alpine", "true")
     found = shown(alpine)
 

@@ -153,7 +153,7 @@ def _build(
             image = assemble(store, lowered, results, request.options.epoch)
             number = solver.next_number
             in_turn(events.StepStarted(number, "exporting to image", time.time()))
-            record = add(store, work.lease, image, request.references)
+            record = add(store, work.lease, image, request.references, event="create")
             _tell_names(record, request, in_turn, number)
             work.done(leftovers=False)
     finally:

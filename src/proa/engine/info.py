@@ -24,7 +24,7 @@ API_VERSION = "1.50"
 MINIMUM_API_VERSION = "1.24"
 RUNTIME = "proa-runtime"
 _OTHER_RUNTIMES = ("runc", "crun", "youki", "runsc", "kata-runtime")
-_NETWORKS = ("host", "null")
+_NETWORKS = ("bridge", "host", "ipvlan", "macvlan", "null")
 _MACHINES = {
     "x86_64": "amd64",
     "i386": "386",

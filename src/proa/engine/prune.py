@@ -88,7 +88,8 @@ class SystemPrune:
         keep_storage: int | None = None,
     ) -> None:
         """`all`: all images that no container uses, not only those without a name. `volumes`:
-        anonymous ones too. Raises InvalidArgument for an unknown filter, or `until` with `volumes`.
+        anonymous ones too. `unused_for`: seconds; networks stay then, since nobody notes their use.
+        Raises InvalidArgument for an unknown filter, or `until` with `volumes`.
         """
         wanted = dict(filters or {})
         for name in wanted:
@@ -107,10 +108,14 @@ class SystemPrune:
 
     def run(self) -> dict[str, Any]:
         """What was done, in the forms of Docker's API: `ContainersDeleted`, `NetworksDeleted`,
-        `VolumesDeleted`, `ImagesDeleted`, each a list or None, and `SpaceReclaimed` in bytes.
+        `VolumesDeleted`, `ImagesDeleted`, `CachesDeleted`, each a list or None, and
+        `SpaceReclaimed` in bytes.
         """
         engine = self._engine
         done = dict(engine.containers.prune(self._filters, unused_for=self._unused_for))
+        networks: dict[str, Any] = {}
+        if not self._unused_for:  # when one was last used is not known
+            networks = engine.networks.prune(self._filters)
         volumes: dict[str, Any] = {}
         if self._volumes:
             volumes = engine.volumes.prune(self._filters, unused_for=self._unused_for)
@@ -128,9 +133,10 @@ class SystemPrune:
             builds = engine.images.prune_builds(all=self._all, filters=chosen)
         return {
             **done,
-            "NetworksDeleted": None,
+            "NetworksDeleted": networks.get("NetworksDeleted"),
             "VolumesDeleted": volumes.get("VolumesDeleted"),
             "ImagesDeleted": images["ImagesDeleted"],
+            "CachesDeleted": builds.get("CachesDeleted"),
             "SpaceReclaimed": sum(
                 part.get("SpaceReclaimed", 0) for part in (done, volumes, images, builds)
             ),

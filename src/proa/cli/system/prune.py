@@ -41,6 +41,11 @@ def _prune(session: Session, values: Values, _arguments: list[str]) -> int:
                 line(name)
             line("")
     show_images(done["ImagesDeleted"])
+    if done["CachesDeleted"]:
+        line("Deleted build cache objects:")
+        for key in done["CachesDeleted"]:
+            line(key)
+        line("")
     line(f"Total reclaimed space: {decimal_size(done['SpaceReclaimed'])}")
     return 0
 
