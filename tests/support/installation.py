@@ -16,7 +16,7 @@ import sys
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEPENDENCIES = (
-    *("isal", "urllib3", "yaml", "zstandard"),
+    *("dnslib", "isal", "urllib3", "yaml", "zstandard"),
     # of the extra `registry`
     *("aiohttp", "aiohappyeyeballs", "aiosignal", "attr", "frozenlist", "idna", "multidict"),
     *("propcache", "typing_extensions", "yarl"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proa.engine import config as configs
 from proa.engine import endpoints
+from proa.engine.create import write_resolv_conf
 from proa.engine.network import find
 from proa.errors import Conflict, NetworkNotFound
 from proa.lean.record import replace
@@ -50,12 +51,17 @@ def connect(
     try:
         endpoint = endpoints.endpoint_of(network, made)
         routes = _routes(engine, container, changed)
-        container.change_network({"connect": to_message(endpoint), "routes": routes})
+        named = endpoints.has_names(changed)
+        container.change_network(
+            {"connect": to_message(endpoint), "routes": routes, "names": named}
+        )
     except BaseException:
         store.networks.release(row.id, network.id)
         raise
     _save(container, changed)
     endpoints.write_hosts(store, container.row, changed)
+    if named and not endpoints.has_names(config):
+        write_resolv_conf(store, container.id, changed)
 
 
 def disconnect(

@@ -249,6 +249,10 @@ def _hosts(config: ContainerConfig) -> str:
 
 def _resolv_conf(config: ContainerConfig) -> str:
     text = _read("/etc/resolv.conf")
+    if config.networks and any(item.network != "bridge" for item in config.networks):
+        from proa.engine.resolv_conf import named
+
+        return named(text, config.dns_search, config.dns_options)
     plain = not (config.dns or config.dns_search or config.dns_options)
     if plain and (config.network_mode == "host" or not any(mark in text for mark in _LOOPBACK)):
         return text
@@ -257,6 +261,17 @@ def _resolv_conf(config: ContainerConfig) -> str:
     if plain:
         return reachable(text, resolved=lambda: _read("/run/systemd/resolve/resolv.conf"))
     return rewritten(text, config.dns, config.dns_search, config.dns_options)
+
+
+def write_resolv_conf(store: Store, id: str, config: ContainerConfig) -> None:
+    """Write the container's resolv.conf anew, in place: it may be mounted."""
+    path = store.path("containers", id, "resolv.conf")
+    flags = posix.O_WRONLY | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW
+    descriptor = posix.open(path, flags)
+    try:
+        posix.write(descriptor, _resolv_conf(config).encode("utf-8", "surrogateescape"))
+    finally:
+        posix.close(descriptor)
 
 
 def _read(path: str) -> str:

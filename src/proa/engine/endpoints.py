@@ -34,6 +34,11 @@ def has_own(config: ContainerConfig) -> bool:
     return mode not in ("none", "host") and not mode.startswith("container:")
 
 
+def has_names(config: ContainerConfig) -> bool:
+    """Whether the container asks our name server: on every network but the default one."""
+    return any(item.network != BRIDGE for item in config.networks)
+
+
 def wanted(config: ContainerConfig) -> tuple[EndpointConfig, ...]:
     """The endpoints that were asked for; the one of the network mode first."""
     first = next((item for item in config.networks if item.network == config.network_mode), None)
@@ -83,6 +88,7 @@ class Starting:
         return {
             "endpoints": [to_message(endpoint) for endpoint in endpoints],
             "ports": _ports(row, config, made[0][0]) if made else [],
+            "names": has_names(config),
         }
 
     def take_back(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ADDRESS = "127.0.0.11"
+"""Where a container's name server is, by network.redirect_names."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,6 +42,17 @@ def rewritten(
     if options:
         lines.append(f"options {' '.join(options)}\n")
     return "".join(lines)
+
+
+def named(text: str, search: Iterable[str], options: Iterable[str]) -> str:
+    """Our own name server, which asks the host's, or those of `--dns`, about what it does not know.
+
+    Names without a dot are asked for as they are: `ndots:0`, as Docker has it.
+    """
+    options = tuple(options) or tuple(" ".join(values(text, "options")).split())
+    if not any(option.startswith("ndots:") for option in options):
+        options = (*options, "ndots:0")
+    return rewritten(text, (ADDRESS,), search, options)
 
 
 def values(text: str, keyword: str) -> list[str]:

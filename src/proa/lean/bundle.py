@@ -173,6 +173,8 @@ def _import(rows: list[Row]) -> None:
     # a package comes after those of its modules that it imports
     for name in orphans:
         parent, _, last = name.rpartition(".")
+        if parent not in modules:
+            __import__(parent)  # it is in another bundle, which this process has not loaded
         setattr(modules[parent], last, modules[name])
 
 

@@ -24,7 +24,9 @@ def prepare(*arguments: str) -> Channel:
     """Start a process that waits for its job. It ends where the channel is closed instead."""
     ours, theirs = pair()
     try:
-        interpreter.spawn(_MODULE, arguments, descriptors={_CHANNEL: theirs.fileno()}, session=True)
+        interpreter.spawn(
+            _MODULE, arguments, descriptors={_CHANNEL: theirs.fileno()}, session=True, packages=True
+        )
     finally:
         theirs.close()
     return ours

@@ -98,7 +98,7 @@ class Monitor:
             with bundle.Part("monitor-network"):
                 from proa.monitor.network import Network
 
-            self.network = Network(job.root, job.id, job.network)
+            self.network = Network(self.loop, job.root, job.id, job.network)
         self._starter: Channel | None = None
         self._health: Health | None = None
         self._renewing = False

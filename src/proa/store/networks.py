@@ -94,6 +94,11 @@ class Networks:
                 )
         raise NetworkNotFound(f"network {text} not found; see 'proa network ls'")
 
+    def by_id(self, id: str) -> NetworkRow | None:
+        """The network of that id, or None."""
+        row = self._database.one(_SELECT + "WHERE id = ?1", (id,))
+        return _network(row) if row is not None else None
+
     def list(self) -> list[NetworkRow]:
         """All networks, in the order in which they were made."""
         return [_network(row) for row in self._database.all(_SELECT + "ORDER BY created, rowid")]

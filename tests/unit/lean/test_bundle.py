@@ -105,3 +105,37 @@ def test_it_works_where_nothing_can_be_written(packages: Path) -> None:
     directory.write_text("no directory")
 
     assert run(packages, "save") == "1 2 True"
+
+
+PARTS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from proa.lean import bundle
+bundle.load("entry")
+if "three" in sys.argv:
+    with bundle.Part("three"):
+        import proa.three
+if "two" in sys.argv:
+    with bundle.Part("two"):
+        import proa.three.inner
+import proa.one
+print(*sorted(name for name in sys.modules if name.startswith("proa.t")))
+bundle.save()
+"""
+
+
+def test_a_part_is_loaded_by_whoever_needs_it(packages: Path) -> None:
+    """Also where the package of its modules was in another part, which is not loaded this time."""
+    (packages / "proa" / "three").mkdir()
+    (packages / "proa" / "three" / "__init__.py").touch()
+    (packages / "proa" / "three" / "inner.py").write_text("VALUE = 3\n")
+
+    def run_parts(*words: str) -> str:
+        argv = [sys.executable, "-I", "-S", "-c", PARTS, str(packages), *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    for _ in range(2):
+        assert run_parts("three", "two") == "proa.three proa.three.inner"
+    assert bundles(packages) == {"entry", "three", "two"}
+    assert run_parts("two") == "proa.three proa.three.inner"
+    assert run_parts() == "", "an entry point has nothing of a part"
