@@ -48,10 +48,12 @@ def test_one_in_memory_is_shared_while_someone_has_it(alpine: Command) -> None:
     create(alpine, "mem", type="tmpfs", device="tmpfs", o="size=1m,mode=1770")
     alpine("run", "-d", "--name", "one", "-v", "mem:/m:nocopy", "alpine", "sh", "-c",
            "echo hi > /m/f; exec sleep 999")  # fmt: skip
+    part = "type=volume,src=mem,dst=/p,volume-subpath=f"
     alpine("exec", "one", "sh", "-c", "until [ -s /m/f ]; do :; done")
     script = "cat /k/f; stat -c %a /k; df -k /k | tail -1"
     lines = alpine.output("run", "--rm", "-v", "mem:/k", "alpine", "sh", "-c", script).splitlines()
     assert lines[:2] == ["hi", "1770"] and lines[2].split()[1] == "1024"
+    assert alpine.output("run", "--rm", "--mount", part, "alpine", "cat", "/p") == "hi"
     read_only = "type=volume,src=mem,dst=/k,readonly"
     refused = alpine("run", "--rm", "--mount", read_only, "alpine", "touch", "/k/x", code=1)
     assert "Read-only" in refused.stderr

@@ -13,7 +13,7 @@ from proa.kernel import mount
 from proa.kernel.path import open_in_root
 from proa.lean.channel import checked, pair
 from proa.volume import local
-from proa.volume.draft import is_due
+from proa.volume.draft import COPIED, has, is_due
 from proa.volume.subtree import open_subtree
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from proa.lean.channel import Channel
     from proa.monitor.job import Job
     from proa.snapshot.protocol import Snapshots
 
@@ -64,7 +65,8 @@ class Volumes:
         """The container runs, or will not: let others go on."""
         while self._locks:
             posix.close(self._locks.popitem()[1])
-        self._shared.clear()
+        while self._shared:
+            posix.close(self._shared.popitem()[1])
 
     def _sorted(self) -> list[Mapping[str, Any]]:
         # in the same order everywhere: two containers that wait for each other would do so forever
@@ -127,7 +129,7 @@ class Volumes:
         if not is_due(target, place):
             return
         source = self._resolve(path)
-        if source is None:
+        if source is None and not has(place, COPIED):
             return
         ours, theirs = pair()
         try:
@@ -159,23 +161,12 @@ class Volumes:
         finally:
             posix.close(found)
 
-    def _fill_in_child(self, source: str, target: int, place: int, channel: Any) -> None:
+    def _fill_in_child(self, source: str | None, target: int, place: int, channel: Channel) -> None:
         try:
-            from proa.snapshot.stack import Stack
-            from proa.volume.fill import fill
+            from proa.volume.fill import finish
 
-            job = self._job
-            key = f"{job.root}/containers/{job.id}/snapshot"
-            directories = [self._snapshots.changed(key)]
-            layered = self._snapshots.kind == "overlay"
-            if layered:
-                directories += self._snapshots.lower(job.layers)
-            # from the layers themselves: what can share blocks with its copy does so only there
-            with Stack(directories, marked=layered) as stack:
-                below = stack.below(source)
-                if below is not None:
-                    with below:
-                        fill(below, target, place)
+            if not finish(target, place) and source is not None:
+                self._copy(source, target, place)
             channel.send({})
         except BaseException as error:
             from proa.monitor.control import describe
@@ -183,6 +174,22 @@ class Volumes:
             channel.send(describe(error))
         finally:
             posix._exit(0)
+
+    def _copy(self, source: str, target: int, place: int) -> None:
+        from proa.snapshot.stack import Stack
+        from proa.volume.fill import fill
+
+        job = self._job
+        directories = [self._snapshots.changed(f"{job.root}/containers/{job.id}/snapshot")]
+        layered = self._snapshots.kind == "overlay"
+        if layered:
+            directories += self._snapshots.lower(job.layers)
+        # from the layers themselves: what can share blocks with its copy does so only there
+        with Stack(directories, marked=layered) as stack:
+            below = stack.below(source)
+            if below is not None:
+                with below:
+                    fill(below, target, place)
 
     def _in_memory(self, entry: Mapping[str, Any], directory: str) -> int:
         """A file system in memory: that of the containers which have the volume now, or a new one.
@@ -205,7 +212,7 @@ class Volumes:
             # empty, as with Docker: it has no room for more than what its options say
             found = local.open_mount(name, entry["options"])
             _write(f"{directory}/{_MOUNTED}", _identity(found))
-        self._shared[name] = found
+        self._shared[name] = posix.dup(found)
         return found
 
     def _borrow(self, name: str, directory: str) -> int:

@@ -28,18 +28,25 @@ def fill(stack: Stack, target: int, place: int) -> None:
 
     The caller has a lock by which nobody else fills it. Raises NoSpace, PermissionDenied, OSError.
     """
-    if not is_due(target, place):
+    if finish(target, place) or not is_due(target, place):
         return
-    if not has(place, COPIED):
+    remove_tree(f"/proc/self/fd/{place}/{COPYING}")
+    os.mkdir(COPYING, 0o700, dir_fd=place)
+    try:
+        _copy(stack, place)
+    except BaseException:
         remove_tree(f"/proc/self/fd/{place}/{COPYING}")
-        os.mkdir(COPYING, 0o700, dir_fd=place)
-        try:
-            _copy(stack, place)
-        except BaseException:
-            remove_tree(f"/proc/self/fd/{place}/{COPYING}")
-            raise
-        os.rename(COPYING, COPIED, src_dir_fd=place, dst_dir_fd=place)
+        raise
+    os.rename(COPYING, COPIED, src_dir_fd=place, dst_dir_fd=place)
     _move(target, place)
+
+
+def finish(target: int, place: int) -> bool:
+    """Move what a complete copy still holds; whether there was one. As `fill` otherwise."""
+    if not has(place, COPIED):
+        return False
+    _move(target, place)
+    return True
 
 
 def _copy(stack: Stack, place: int) -> None:
