@@ -155,22 +155,25 @@ class OverlaySnapshots:
 
     def _overlay(self, lower: Sequence[str], key_dir: str | None, attributes: int) -> int:
         try:
-            return _mount_by_descriptors(lower, key_dir, attributes)
+            return self._mount_overlay(lower, key_dir, attributes)
         except OSError as error:
             failure = error
         if failure.errno == ENOENT and self._has_made_base(lower):
             try:
-                return _mount_by_descriptors(lower, key_dir, attributes)
-            except OSError as error:
-                failure = error
-        if failure.errno == EINVAL and not _takes_layers_one_by_one():
-            from proa.snapshot.overlay_legacy import mount_by_namespace
-
-            try:
-                return mount_by_namespace(lower, key_dir, attributes, target=self._layers)
+                return self._mount_overlay(lower, key_dir, attributes)
             except OSError as error:
                 failure = error
         raise explain(failure, lower, key_dir)
+
+    def _mount_overlay(self, lower: Sequence[str], key_dir: str | None, attributes: int) -> int:
+        try:
+            return _mount_by_descriptors(lower, key_dir, attributes)
+        except OSError as error:
+            if error.errno != EINVAL or _takes_layers_one_by_one():
+                raise
+        from proa.snapshot.overlay_legacy import mount_by_namespace
+
+        return mount_by_namespace(lower, key_dir, attributes, target=self._layers)
 
 
 def _mount_by_descriptors(lower: Sequence[str], key_dir: str | None, attributes: int) -> int:
