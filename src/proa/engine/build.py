@@ -248,7 +248,7 @@ def _spec(
         working_dir=op.working_dir,
         network_mode=network,
         privileged=op.security == "insecure",
-        extra_hosts=op.hosts,
+        extra_hosts=(f"{_HOSTNAME}:127.0.0.1", *op.hosts),
         mounts=tuple(_mount(bind) for bind in binds),
     )
     process = Process(
