@@ -15,7 +15,6 @@ _CLAUSE = re.compile(r"([ugoa]*)((?:[+=-][rwxXst]*)+)")
 _ACTION = re.compile(r"([+=-])([rwxXst]*)")
 _BITS = {"r": 0o444, "w": 0o222, "x": 0o111}
 _WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
-Change = "Callable[[int, bool], int]"
 
 
 def parse_mode(text: str) -> Callable[[int, bool], int]:

@@ -24,7 +24,7 @@ from proa.store.leases import BLOB, LAYER
 from proa.store.lock import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from proa.build.cache import BuildCache, Parts
     from proa.build.dockerfile.source import Source
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from proa.build.steps import Selection, Steps
     from proa.store.leases import Lease
     from proa.store.store import Store
+
+    _Work = tuple[str, Parts, Selection | None]
+    """what is needed to do a vertex: its key, what that was made of, what is to be copied"""
 
 _WORKERS = 8
 
@@ -83,36 +86,22 @@ class Solver:
             for vertex in vertices
         }
         pending = {vertex.number: vertex for vertex in vertices}
-        running = 0
+        running: set[int] = set()
         failure: BaseException | None = None
         pool = ThreadPoolExecutor(_WORKERS, "proa-build")
+
+        def submit(vertex: Vertex, work: _Work) -> None:
+            running.add(vertex.number)
+            pool.submit(self._work, vertex, *work)
+
         try:
-            while pending or running:
-                ready = [
-                    vertex
-                    for number, vertex in pending.items()
-                    if waiting[number] <= self._results.keys()
-                ]
-                for vertex in ready if failure is None else ():
-                    del pending[vertex.number]
-                    found = self._begin(vertex)
-                    if isinstance(found, Result):
-                        self._results[vertex.number] = found
-                    else:
-                        pool.submit(self._work, vertex, *found)
-                        running += 1
-                if ready and failure is None and not running:
+            while True:
+                if failure is None and self._begin_ready(pending, waiting, submit):
                     continue
                 if not running:
                     break
-                if (
-                    ready
-                    and failure is None
-                    and any(waiting[number] <= self._results.keys() for number in pending)
-                ):
-                    continue
                 vertex, outcome = self._finished.get()
-                running -= 1
+                running.discard(vertex.number)
                 if isinstance(outcome, Result):
                     self._results[vertex.number] = outcome
                 elif failure is None:
@@ -127,11 +116,31 @@ class Solver:
             raise failure
         return self._results
 
+    def _begin_ready(
+        self,
+        pending: dict[int, Vertex],
+        waiting: Mapping[int, set[int]],
+        submit: Callable[[Vertex, _Work], None],
+    ) -> bool:
+        """Begin with all that has what it needs; whether some of it was over at once, so that
+        others may have what they need now.
+        """
+        progressed = False
+        for number in [number for number in pending if waiting[number] <= self._results.keys()]:
+            vertex = pending.pop(number)
+            found = self._begin(vertex)
+            if isinstance(found, Result):
+                self._results[number] = found
+                progressed = True
+            else:
+                submit(vertex, found)
+        return progressed
+
     def result(self, number: int) -> Result | None:
         """The result of a vertex, if it has one by now."""
         return self._results.get(number)
 
-    def _begin(self, vertex: Vertex) -> Result | tuple[str, Parts, Selection | None]:
+    def _begin(self, vertex: Vertex) -> Result | _Work:
         """The result, where it need not be worked for; otherwise what is needed to."""
         self._start(vertex)
         try:
@@ -152,7 +161,7 @@ class Solver:
             self._finish(vertex, error=str(error))
             raise self._located(vertex, error) from None
 
-    def _look_up(self, vertex: Vertex) -> Result | tuple[str, Parts, Selection | None]:
+    def _look_up(self, vertex: Vertex) -> Result | _Work:
         parts, selection = self._steps.parts(vertex, self._inputs(vertex))
         key = key_of(parts)
         step = None if vertex.no_cache else self._cache.find(key, self._lease)

@@ -19,7 +19,7 @@ from proa.engine import spec as specs
 from proa.engine.config import ContainerConfig, Mount
 from proa.engine.create import write_files
 from proa.engine.process import Process
-from proa.errors import ImageNotFound, InvalidArgument, NotFound
+from proa.errors import ImageNotFound, InvalidArgument, NotFound, Unsupported
 from proa.image.tag import target_reference
 from proa.oci.platform import Platform
 
@@ -173,6 +173,11 @@ def to_request(
     if network not in _NETWORKS:
         raise InvalidArgument(
             f"network mode {network!r} is not available in builds; there are {', '.join(_NETWORKS)}"
+        )
+    if platform and "," in platform:
+        raise Unsupported(
+            f"--platform {platform}: images are built for one platform at a time as yet; build"
+            " them one by one, and put them together with 'proa manifest create'"
         )
     for id, value in (secrets or {}).items():
         if len(value) > _LARGEST_SECRET:
