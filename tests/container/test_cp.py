@@ -232,7 +232,7 @@ def test_volumes_tmpfs_and_own_files_of_a_running_container(
     (tmp_path / "f").write_text("put\n")
     alpine(
         *("run", "-d", "--name", "box", "-v", f"{volume}:/data", "-v", f"{volume}:/ro:ro"),
-        *("--tmpfs", "/scratch", "alpine", "sleep", "1000"),
+        *("-v", "/dev/null:/mnt/null", "--tmpfs", "/scratch", "alpine", "sleep", "1000"),
     )
     for target in ("/data", "/scratch", "/etc/hosts"):
         alpine("cp", str(tmp_path / "f"), f"box:{target}")
@@ -240,6 +240,11 @@ def test_volumes_tmpfs_and_own_files_of_a_running_container(
     assert alpine.output("exec", "box", "cat", "/scratch/f", "/etc/hosts") == "put\nput"
     # the mount is still there: the container's own file was written to, not replaced
     assert "/etc/hosts" in alpine.output("exec", "box", "cat", "/proc/self/mountinfo")
+    # a directory brings a file where a device is mounted: it is not written to
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "null").write_text("put")
+    refused = alpine("cp", f"{tmp_path}/dev/.", "box:/mnt", code=1)
+    assert "something is mounted there" in refused.stderr
     refused = alpine("cp", str(tmp_path / "f"), "box:/ro/x", code=1)
     assert "mounted read-only" in refused.stderr
     alpine("cp", "box:/data/f", str(tmp_path / "back"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -107,3 +108,6 @@ def test_changes_and_images(engine: Engine, box: proa.Container) -> None:
     assert tree["Above"][0]["Images"][0]["RepoTags"] == ["mine:1"]
     with pytest.raises(proa.InvalidArgument):
         box.commit("mine", "1", changes="RUN true")
+    found = engine.events(since=0, until=time.time(), decode=True)
+    happened = {event["Action"] for event in found}
+    assert {"commit", "export", "extract-to-dir"} <= happened

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from proa.snapshot.tar import TarEntry
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_IN_PLACE = os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_IN_PLACE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -292,7 +292,10 @@ class _Placement:
             file = os.open(name, _NEW, 0o600, dir_fd=parent)
         except FileExistsError:
             cleared = self._clear(parent, name, path)
-            file = os.open(name, _NEW if cleared else _IN_PLACE, 0o600, dir_fd=parent)
+            if cleared:
+                file = os.open(name, _NEW, 0o600, dir_fd=parent)
+            else:
+                file = _open_mounted(parent, name, path)
         else:
             cleared = True
         try:
@@ -424,6 +427,18 @@ class _Placement:
                 # not for this file system, this kind of file, or this user
                 if error.errno not in (ENOTSUP, EPERM, EACCES):
                     raise
+
+
+def _open_mounted(parent: int, name: bytes, path: bytes) -> int:
+    """A regular file that is mounted there, emptied. Raises Conflict for a device and its like:
+    a disk of the host would be written to.
+    """
+    file = os.open(name, _IN_PLACE, dir_fd=parent)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        os.ftruncate(file, 0)
+        return file
+    os.close(file)
+    raise Conflict(f"cannot replace {_show(path)}: something is mounted there")
 
 
 def pieces_reader(pieces: Iterator[bytes]) -> Callable[[], bytes]:
