@@ -33,7 +33,13 @@ def archive(path: str, shell: bytes, *, scale: float = 1.0) -> None:
     diff_id = hashlib.sha256()
     with open(layer, "wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as compressed:
         with tarfile.open(fileobj=_Tee(compressed, diff_id), mode="w|") as tar:
-            _fill(tar, shell, scale)
+            fill(
+                tar,
+                shell,
+                entries=int(ENTRIES * scale),
+                size=int(BYTES * scale),
+                source=random.Random(_SEED),
+            )
     config = json.dumps(
         {
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
@@ -54,18 +60,19 @@ def archive(path: str, shell: bytes, *, scale: float = 1.0) -> None:
     os.rename(partial, path)
 
 
-def _fill(tar: tarfile.TarFile, shell: bytes, scale: float) -> None:
-    source = random.Random(_SEED)
+def fill(
+    tar: tarfile.TarFile, shell: bytes, *, entries: int, size: int, source: random.Random
+) -> None:
+    """Add a tree of so many entries, which are about so many bytes."""
     pool = _pool(source)
-    count = int(ENTRIES * scale)
     folders = ["usr"]
     _add(tar, "usr", tarfile.DIRTYPE)
     _add(tar, "bin", tarfile.DIRTYPE)
     _add(tar, "bin/busybox", tarfile.REGTYPE, shell, mode=0o755)
     files: list[str] = []
-    sizes = [source.lognormvariate(8.0, 2.1) for _ in range(count)]
-    factor = BYTES * scale / sum(sizes)
-    for number, size in enumerate(sizes):
+    sizes = [source.lognormvariate(8.0, 2.1) for _ in range(entries)]
+    factor = size / sum(sizes)
+    for number, share in enumerate(sizes):
         parent = folders[source.randrange(len(folders))]
         name = f"{parent}/{source.choice(_WORDS)}-{number}"
         draw = source.random()
@@ -77,7 +84,7 @@ def _fill(tar: tarfile.TarFile, shell: bytes, scale: float) -> None:
         elif draw < 0.21 and files:
             _add(tar, name, tarfile.LNKTYPE, target=source.choice(files))
         else:
-            length = min(int(size * factor * 1.25), 60_000_000)
+            length = min(int(share * factor * 1.25), 60_000_000)
             files.append(name)
             _add(tar, name, tarfile.REGTYPE, _content(source, pool, length))
 

@@ -22,7 +22,7 @@ GLOBAL_FLAGS = (
     ("debug", "D", "bool", "Show where an error comes from"),
     ("root", "", "string", "Directory of the engine to work on: images, containers, all state"),
     ("version", "v", "bool", "Print the version and leave"),
-    ("config", "", "string", ""),
+    ("config", "", "string", "Directory of config.json, with the credentials of registries"),
     ("context", "c", "string", ""),
     ("host", "H", "list", ""),
     ("log-level", "l", "string", ""),
@@ -172,12 +172,16 @@ def _global_options(session: Session, arguments: Sequence[str]) -> Sequence[str]
         values, rest = parse((), (), interspersed=False)
     session.root = values.text("root") or session.root
     session.debug = values.flag("debug") or values.text("log-level") == "debug" or session.debug
-    for name in ("host", "context", "config", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey"):
+    for name in ("host", "context", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey"):
         if name in values:
             raise UsageError(
                 f"--{name} is about a daemon, and proa has none; "
                 "leave it away, or choose an engine with --root DIR"
             )
+    if "config" in values:
+        import os
+
+        os.environ["DOCKER_CONFIG"] = os.path.abspath(values.text("config"))
     if values.flag("version"):
         from proa.cli.output import line
         from proa.cli.system.version import short_version

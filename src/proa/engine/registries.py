@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proa.distribution import search as searching
 from proa.distribution.client import Client
 from proa.distribution.credentials import Credentials, CredentialStore
-from proa.distribution.login import server_of, verify
 from proa.distribution.settings import Settings
 from proa.engine.images import Image, Pulled, Pushed
 from proa.errors import InvalidArgument
-from proa.image import pull as pulling
-from proa.image import push as pushing
 from proa.lean.record import replace
 from proa.oci.digest import Digest
 from proa.oci.platform import Platform
@@ -64,6 +60,8 @@ def pull(
     pulled: Callable[[Pulled], None] = lambda _: None,
 ) -> list[Pulled]:
     """Pull; see `Images.pull_each`."""
+    from proa.image import pull as pulling
+
     reference = reference_of(repository, tag)
     wanted = Platform.parse(platform) if platform else None
     tell = progress or (lambda _: None)
@@ -97,6 +95,8 @@ def push(
     pushed: Callable[[Pushed], None] = lambda _: None,
 ) -> list[Pushed]:
     """Push; see `Images.push_each`."""
+    from proa.image import push as pushing
+
     reference = reference_of(repository, tag)
     tell = progress or (lambda _: None)
     found = []
@@ -118,6 +118,8 @@ def push(
 
 def login(registry: str | None, username: str, password: str) -> str:
     """Try credentials and keep them; where they are kept. See `Engine.login`."""
+    from proa.distribution.login import server_of, verify
+
     domain, path = server_of(registry)
     kept = verify(domain, path, Credentials(username, password))
     return CredentialStore().put(f"{domain}/{path}" if path else domain, kept)
@@ -128,6 +130,8 @@ def known_login(registry: str | None) -> str | None:
 
     Raises Unauthorized, Unavailable.
     """
+    from proa.distribution.login import server_of, verify
+
     domain, path = server_of(registry)
     credentials = CredentialStore().get(domain, path)
     if credentials is None:
@@ -138,6 +142,8 @@ def known_login(registry: str | None) -> str | None:
 
 def logout(registry: str | None) -> tuple[str, bool]:
     """Forget credentials; the registry's name, and whether there were any."""
+    from proa.distribution.login import server_of
+
     domain, path = server_of(registry)
     name = f"{domain}/{path}" if path else domain
     return name, CredentialStore().forget(name)
@@ -172,5 +178,7 @@ def copy(
 
 def search(term: str, limit: int = 25) -> list[Found]:
     """The repositories of a registry that fit `term`; see `Images.search`."""
+    from proa.distribution import search as searching
+
     with client() as registries:
         return searching.search(registries, term, limit)
