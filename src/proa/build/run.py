@@ -116,7 +116,12 @@ class Runner:
                 "user": op.user,
                 "targets": prepared.targets,
             }
-            code, tail = _execute(worker[0], job, prepared.contents, output)
+            try:
+                code, tail = _execute(worker[0], job, prepared.contents, output)
+            except Unavailable:
+                # the worker was killed, but not what it ran
+                workspace.end_container(self._store, space.id)
+                raise
             healthy = True
         finally:
             for descriptor in prepared.contents:

@@ -74,7 +74,7 @@ def sweep(store: Store) -> None:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _end(store, name)
+            end_container(store, name)
             choose_snapshots(store.root).remove(path)
         except BlockingIOError:
             continue
@@ -103,8 +103,8 @@ def _hash(text: str) -> str:
     return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
-def _end(store: Store, id: str) -> None:
-    """Kill the container of a step whose worker was killed, too."""
+def end_container(store: Store, id: str) -> None:
+    """Kill the container of a step whose worker was killed."""
     from proa.runtime.container import Container
 
     try:
