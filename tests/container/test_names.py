@@ -177,7 +177,10 @@ def server() -> int:
     raise AssertionError("there is no name server")
 
 
-def test_it_is_started_again(front: Command) -> None:
+def test_it_is_started_when_somebody_asks_and_again(front: Command) -> None:
+    with pytest.raises(AssertionError, match="there is no name server"):
+        server()
+    assert answers(ask(front, "web", "shop")) == {"10.9.0.3"}
     for _ in range(2):
         pid = server()
         os.kill(pid, signal.SIGKILL)

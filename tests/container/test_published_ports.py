@@ -23,16 +23,10 @@ def world() -> Iterator[World]:
         yield found
 
 
-@pytest.mark.parametrize("bridged", ["1", "0"], ids=["with-br-netfilter", "without"])
+@pytest.mark.parametrize("bridged", ["0", "1"], ids=["without-br-netfilter", "with"])
 def test_from_everywhere(alpine: Command, world: World, bridged: str) -> None:
     """Other hosts, this host by each of its addresses, other containers, the container itself."""
-    switch = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-    try:
-        with open(switch, "w") as file:
-            file.write(bridged)
-    except FileNotFoundError:
-        if bridged == "1":
-            pytest.skip("this kernel has no br_netfilter")
+    _filter_bridged(bridged)
     alpine("network", "create", "other")
     alpine("run", "-d", "--name", "web", "-p", "8080:80", "alpine", *SERVE)
     alpine("run", "-d", "--name", "near", "alpine", "sleep", "60")
@@ -45,6 +39,17 @@ def test_from_everywhere(alpine: Command, world: World, bridged: str) -> None:
         script = f"nc -w 2 {HOST4} 8080 </dev/null"
         assert alpine.output("exec", name, "sh", "-c", script) == "hello", name
     assert world.outside.fetch(HOST4, 80, timeout=0.5) is None
+
+
+def _filter_bridged(wanted: str) -> None:
+    """Whether bridged packets pass the rules too: on where the kernel has br_netfilter."""
+    try:
+        for name in ("iptables", "ip6tables"):
+            with open(f"/proc/sys/net/bridge/bridge-nf-call-{name}", "w") as file:
+                file.write(wanted)
+    except FileNotFoundError:
+        if wanted == "1":
+            pytest.skip("this kernel has no br_netfilter")
 
 
 def test_the_client_is_seen_as_it_is(alpine: Command, world: World) -> None:
@@ -148,6 +153,44 @@ def test_ports_of_a_restarted_container(alpine: Command, world: World) -> None:
     alpine("rm", "-f", "web")
     wait_for("proa.monitor.main")
     assert "proa" not in world.host.run("nft", "list", "tables")
+
+
+def test_the_host_s_input_rules_apply_where_that_is_wanted(alpine: Command, world: World) -> None:
+    """By a proxy; packets that are forwarded pass other rules, as with Docker."""
+    udp = "(while true; do nc -lu -p 53 -e echo answer; done) & exec nc -lk -p 80 -e echo hello"
+    publish = ("-p", "8080:80", "-p", "5353:53/udp")
+    proxied = ("--network", "name=bridge,driver-opt=proa.publish=proxied")
+    for name, flags in (("guarded", (*proxied, *publish)), ("open", ("-p", "8081:80"))):
+        alpine("run", "-d", "--name", name, *flags, "alpine", "sh", "-c", udp)
+    for machine, address in ((world.outside, HOST4), (world.host, "127.0.0.1")):
+        assert machine.fetch(address, 8080) == "hello"
+        assert machine.fetch(address, 5353, "udp") == "answer"
+    script = f"nc -w 2 {HOST4} 8080 </dev/null"
+    assert alpine.output("exec", "guarded", "sh", "-c", script) == "hello", "itself"
+    assert "INPUT rules apply" in alpine.output("network", "explain", "8080")
+    explained = alpine.output("network", "explain", "8081")
+    assert "INPUT       is not passed" in explained
+    assert "changes the destination to 172.17.0.3:80" in explained
+
+    world.host.run("nft", "add table inet mine")
+    try:
+        world.host.run("nft", "add chain inet mine input { type filter hook input priority 0; }")
+        world.host.run("nft", "add rule inet mine input tcp dport { 8080, 8081 } drop")
+        assert world.outside.fetch(HOST4, 8080, timeout=0.5) is None
+        assert world.outside.fetch(HOST4, 8081) == "hello"
+        # what is forwarded is restricted in a chain of one's own, by the port that was asked for
+        asked = "meta l4proto tcp ct original proto-dst 8081"
+        chain = "add chain inet mine forward { type filter hook forward priority 0; }"
+        world.host.run("nft", chain)
+        world.host.run("nft", f"add rule inet mine forward {asked} drop")
+        assert world.outside.fetch(HOST4, 8081, timeout=0.5) is None
+        assert "inet mine forward: accepts" in alpine.output("network", "explain", "8081")
+    finally:
+        world.host.run("nft", "delete table inet mine")
+    alpine("restart", "-t", "0", "guarded")
+    assert world.outside.fetch(HOST4, 8080) == "hello"
+    alpine("network", "explain", "9999", code=1)
+    alpine("network", "explain", "x", code=1)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "connect": "network.connect:CONNECT",
         "create": "network.create",
         "disconnect": "network.connect:DISCONNECT",
+        "explain": "network.explain",
         "inspect": "network.inspect",
         "ls": "network.ls",
         "prune": "network.prune",

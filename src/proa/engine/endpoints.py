@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from proa.store.store import Store
 
 
+PUBLISH = "proa.publish"
+"""The option, of a network or an endpoint, that says how ports are published."""
+_WAYS = ("forwarded", "proxied")
+
+
 def has_own(config: ContainerConfig) -> bool:
     """Whether the container is connected with networks that have to be made."""
     mode = config.network_mode
@@ -127,6 +132,7 @@ def allocate_for(
         "aliases": list(item.aliases),
         "links": list(item.links),
         "interface": interface,
+        "driver_options": dict(item.driver_options or {}),
     }
     try:
         return allocate(store, network, row.id, known, wanted=asked, mac=mac)
@@ -224,8 +230,14 @@ def endpoint_of(
         parent=str(options.get("parent", "")),
         mode=str(options.get(f"{network.driver}_mode", "")),
         mtu=int(options.get("com.docker.network.driver.mtu") or 0),
+        proxied=_is_proxied(options, row),
         publishes=bridge is not None and not bridge.internal,
     )
+
+
+def _is_proxied(options: Mapping[str, str], row: EndpointRow) -> bool:
+    own = row.config.get("driver_options") or {}
+    return (own.get(PUBLISH) or options.get(PUBLISH) or "forwarded") == "proxied"
 
 
 def _ports(row: ContainerRow, config: ContainerConfig, network: NetworkRow) -> list[list[Any]]:
@@ -347,6 +359,9 @@ def check(store: Store, config: ContainerConfig) -> tuple[EndpointConfig, ...]:
         found[network.name] = replace(item, network=network.name)
         if network.driver in ("host", "null"):
             raise Conflict(f"container cannot be connected to network {network.name} beside others")
+        way = (item.driver_options or {}).get(PUBLISH, _WAYS[0])
+        if way not in _WAYS:
+            raise InvalidArgument(f"invalid value {way} of {PUBLISH}: say {' or '.join(_WAYS)}")
         asked = [address for address in (item.ipv4_address, item.ipv6_address) if address]
         if network.name == BRIDGE and (asked or item.aliases):
             raise InvalidArgument(

@@ -338,6 +338,8 @@ def _check(name: str, driver: str, ipam_driver: str, options: Mapping[str, str])
     mtu = options.get("com.docker.network.driver.mtu", "0")
     if not mtu.isdecimal() or int(mtu) > 65535:
         raise InvalidArgument(f"invalid value {mtu} for com.docker.network.driver.mtu")
+    if (way := options.get("proa.publish", "forwarded")) not in ("forwarded", "proxied"):
+        raise InvalidArgument(f"invalid value {way} of proa.publish: say forwarded or proxied")
     if driver == "bridge":
         return
     from proa.network.link_modes import MODES

@@ -34,7 +34,7 @@ ADDRESS, NAME, MTU, LINK, MASTER, LINK_INFO, NET_NS_FD, ALIAS, AF_SPEC = (
 )
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_PEER = 1
-_AF_BRIDGE, _PORT, _PORT_HAIRPIN = 7, 12, 4
+_AF_BRIDGE, _PORT, _PORT_HAIRPIN, _PORT_ISOLATED = 7, 12, 4, 33
 _INET6_ADDR_GEN_MODE, _GEN_NONE = 8, 1
 # if_addr.h, rtnetlink.h
 _LOCAL, _BROADCAST, _FLAGS = 2, 4, 8
@@ -272,10 +272,16 @@ def bring_up(link: int | str, *, link_local: bool = False, alias: str = "") -> t
     return (Message(SETLINK, 0, _link(index) + named + before), up) if before else (up,)
 
 
-def allow_hairpin(index: int) -> Message:
-    """What comes in at the bridge's port of this index may leave there again."""
+def change_port(index: int, *, hairpin: bool, isolated: bool) -> Message:
+    """A bridge's port, by the link's index.
+
+    `hairpin`: what comes in may leave there again. `isolated`: nothing goes to and from other
+    ports that are isolated too, only to the bridge itself.
+    """
     link = struct.pack("=BxHiII", _AF_BRIDGE, 0, index, 0, 0)
-    return Message(SETLINK, 0, link + nested(_PORT, attribute(_PORT_HAIRPIN, b"\1")))
+    settings = attribute(_PORT_HAIRPIN, bytes((hairpin,)))
+    settings += attribute(_PORT_ISOLATED, bytes((isolated,)))
+    return Message(SETLINK, 0, link + nested(_PORT, settings))
 
 
 def delete_link(name: str) -> Message:

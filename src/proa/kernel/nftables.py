@@ -102,6 +102,30 @@ def rules(netlink: Netlink, family: int, table: str, chain: str) -> list[tuple[i
     return [(int.from_bytes(rule.get(3, b""), "big"), _comment(rule.get(7, b""))) for rule in found]
 
 
+class BaseChain:
+    """A chain that packets pass at a hook."""
+
+    def __init__(self, payload: bytes) -> None:
+        found = attributes(payload[4:])
+        hook = attributes(found.get(4, b""))
+        self.family = payload[0]
+        self.table = found.get(1, b"").rstrip(b"\0").decode("utf-8", "replace")
+        self.name = found.get(3, b"").rstrip(b"\0").decode("utf-8", "replace")
+        self.kind = found.get(7, b"").rstrip(b"\0").decode("utf-8", "replace")
+        self.is_base = 4 in found
+        self.hook = int.from_bytes(hook.get(1, b""), "big")
+        self.priority = int.from_bytes(hook.get(2, b""), "big", signed=True)
+        self.drops = found.get(5) == bytes(4)
+        """what no rule decides about"""
+
+
+def base_chains(netlink: Netlink) -> list[BaseChain]:
+    """All base chains of this network namespace, in the order in which packets pass them."""
+    answers = netlink.ask(_message(_GETCHAIN, DUMP, 0, b""))
+    found = [chain for _, payload in answers if (chain := BaseChain(payload)).is_base]
+    return sorted(found, key=lambda chain: chain.priority)
+
+
 class Element:
     """An element of a set or map."""
 

@@ -38,7 +38,7 @@ _LARGEST = 1232
 """Bytes of an answer over UDP for who says nothing else but EDNS; 512 without: RFC 6891."""
 _IDLE = 10.0
 """Seconds that a TCP connection may be silent."""
-_FIRST = 5.0
+_FIRST = 1.0
 """Seconds that the process waits for the first container."""
 
 

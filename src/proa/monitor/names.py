@@ -1,8 +1,9 @@
 """A monitor's part in its container's name server: the sockets, and that someone serves them.
 
 The server is one process for all containers of an engine (`monitor.dns`). The monitor opens the
-sockets in its container's network namespace, hands them over, and keeps them too: where the server
-dies, queries wait in them for the next one, which is started by whoever notices first.
+sockets in its container's network namespace and waits for the first query. Then it hands them over,
+and starts the server where there is none. It keeps them too: where the server dies, queries wait in
+them for the next one.
 """
 
 from __future__ import annotations
@@ -43,10 +44,7 @@ class NameServer:
         self._pause = _PAUSE
 
     def begin(self, pid: int) -> None:
-        """Open the sockets in the network namespace of `pid`, hand them over.
-
-        Raises KernelError.
-        """
+        """Open the sockets in the network namespace of `pid`. Raises KernelError."""
         self.end()
         namespace = posix.open(f"/proc/{pid}/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
         own = posix.open("/proc/self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -63,7 +61,7 @@ class NameServer:
         finally:
             posix.close(own)
             posix.close(namespace)
-        self._hand_over()
+        self._wait()
 
     def end(self) -> None:
         """The container has ended: nobody asks any more."""
@@ -71,8 +69,19 @@ class NameServer:
         self._timer = None
         self._hang_up()
         for socket in self._sockets:
+            self._loop.forget(socket.fileno())
             socket.close()
         self._sockets = ()
+
+    def _wait(self) -> None:
+        """Until someone asks: most containers that live for a moment never do."""
+        for socket in self._sockets:
+            self._loop.watch(socket.fileno(), READ, self._asked)
+
+    def _asked(self, _events: int) -> None:
+        for socket in self._sockets:
+            self._loop.forget(socket.fileno())
+        self._hand_over()
 
     def _hand_over(self) -> None:
         self._timer = None
@@ -116,8 +125,7 @@ class NameServer:
         """The server says nothing: what arrives is its end."""
         self._hang_up()
         self._is_starting()
-        if self._sockets:
-            self._hand_over()
+        self._wait()
 
     def _hang_up(self) -> None:
         if self._channel is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from proa.monitor.loop import Loop
     from proa.monitor.names import NameServer
+    from proa.monitor.proxied import Proxy
     from proa.monitor.supervise import Monitor
 
 
@@ -28,6 +29,9 @@ class Network:
         self._id = id
         self._names: NameServer | None = None
         self._named = bool(plan.get("names"))
+        self._proxy: Proxy | None = None
+        """the process that has published ports, if one does"""
+        self._served: list[tuple[int, tuple[str, str, int]]] = []
         self._connections = Connections(id, plan)
         self._used = {bridge.network: bridge for bridge in self._connections.bridges}
 
@@ -39,6 +43,7 @@ class Network:
     def begin(self, pid: int) -> None:
         """Connect the container, whose first process is `pid`. Raises as `Connections.begin`."""
         self._connections.begin(pid)
+        self._serve_ports()
         if self._named:
             self._serve_names(pid)
 
@@ -51,13 +56,29 @@ class Network:
             self._used.update({bridge.network: bridge for bridge in self._connections.bridges})
         else:
             self._connections.disconnect(str(message["disconnect"]), pid)
+        self._serve_ports()
         self._connections.route(message.get("routes") or (), pid)
 
     def end(self) -> None:
         """The container has ended: its ports are free from now on."""
         self._connections.end()
+        self._serve_ports()
         if self._names is not None:
             self._names.end()
+
+    def _serve_ports(self) -> None:
+        """Have a proxy for the ports that want one, and for these alone."""
+        wanted = self._connections.proxied
+        if wanted == self._served:
+            return
+        if self._proxy is not None:
+            self._proxy.close()
+            self._proxy = None
+        self._served = list(wanted)
+        if wanted:
+            from proa.monitor.proxied import start
+
+            self._proxy = start(wanted)
 
     def _serve_names(self, pid: int) -> None:
         """Have the container's queries answered that go to 127.0.0.11."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _socket
 import posix
+import time
 from errno import ENODEV
 
 from proa.errors import Conflict, InvalidArgument, Unsupported
@@ -15,7 +16,7 @@ from proa.kernel import nftables as nft
 from proa.kernel.namespace import CLONE_NEWNET, setns
 from proa.network import bridge as bridges
 from proa.network import firewall
-from proa.network.address import mac_bytes, packed
+from proa.network.address import mac_bytes, packed, unpacked
 from proa.network.bridge import explained
 from proa.network.endpoint import Bridge, Endpoint, from_message
 from proa.network.forwarding import read
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from proa.kernel.netlink import Netlink
 
 
+_CALL = "net/bridge/bridge-nf-call-"
+_PATIENCE = 0.2
+"""Seconds that the kernel has to remove the links of a container that has ended."""
+
+
 class Connections:
     """All connections of one container, for as long as its monitor runs it."""
 
@@ -43,7 +49,11 @@ class Connections:
         self._published: list[firewall.Published] = []
         self._links: dict[str, str] = {}
         """of bridges: the host's end of the link, by the network's id"""
+        self._made: list[str] = []
+        """of all links that were made, the names at the host's end"""
         self._filter: Netlink | None = None
+        self.proxied: list[tuple[int, tuple[str, str, int]]] = []
+        """what a proxy has to serve: descriptor, and where to: protocol, address, port"""
 
     @property
     def ports(self) -> list[list[Any]]:
@@ -63,6 +73,7 @@ class Connections:
         Raises Conflict, PermissionDenied, KernelError …; then nothing is left.
         """
         self._links = {}
+        self._made = self._made[-64:]  # of a container that is started again and again
         try:
             self._hold()
             for endpoint in self._endpoints:
@@ -95,7 +106,8 @@ class Connections:
         if endpoint.bridge is None:
             self._inside(pid, lambda netlink: netlink.do(rt.delete_link(endpoint.interface)))
         self._detach(endpoint)
-        if gone:
+        if gone or (self.proxied and endpoint.publishes):
+            self.proxied = []
             self._ports.close()
         self._publish()
 
@@ -119,15 +131,36 @@ class Connections:
         if self._published:
             firewall.unpublish(self._rules(), self._published)
             self._published = []
+        self.proxied = []
         self._ports.close()
 
     def close(self) -> None:
-        """Close what it takes time to close."""
+        """Close what it takes time to close, and see to it that the links go."""
+        self._remove_links()
         if self._filter is not None:
             self._filter.close()
             self._filter = None
 
     # -- inside
+
+    def _remove_links(self) -> None:
+        """They go with the container's network namespace, as soon as the kernel comes to that.
+
+        Unless a connection of the container's is still being closed: that keeps the namespace for
+        minutes (tcp(7), tcp_orphan_retries).
+        """
+        deadline = time.monotonic() + _PATIENCE
+        with rt.Netlink() as netlink:
+            for name in self._made:
+                while rt.find_link(netlink, name) is not None:
+                    if time.monotonic() < deadline:
+                        time.sleep(_PATIENCE / 10)
+                        continue
+                    try:
+                        netlink.do(rt.delete_link(name))
+                    except OSError:
+                        break  # it has just gone
+        self._made.clear()
 
     def _rules(self) -> Netlink:
         if self._filter is None:
@@ -166,10 +199,13 @@ class Connections:
                 ),
                 *rt.bring_up(name),
             )
-            if self._wanted and read("net/bridge/bridge-nf-call-iptables") == "1":
-                # then the way from a container to its own published port is bridged, not routed
-                netlink.do(rt.allow_hairpin(_socket.if_nametoindex(name)))
+            # with br_netfilter the way from a container to its own published port is bridged
+            hairpin = self._wanted and "1" in (read(f"{_CALL}iptables"), read(f"{_CALL}ip6tables"))
+            if hairpin or not bridge.open:
+                index = _socket.if_nametoindex(name)
+                netlink.do(rt.change_port(index, hairpin=bool(hairpin), isolated=not bridge.open))
         self._links[endpoint.network] = name
+        self._made.append(name)
 
     def _detach(self, endpoint: Endpoint) -> None:
         name = self._links.pop(endpoint.network, None)
@@ -194,7 +230,7 @@ class Connections:
 
     def _publish(self) -> None:
         """Publish the ports by the first endpoint that can, unless that is done."""
-        addresses = {} if self._published else self._hold()
+        addresses = {} if self._published or self.proxied else self._hold()
         if not addresses:
             return
         published = [
@@ -208,6 +244,11 @@ class Connections:
             )
             for item in self._ports.held
         ]
+        if any(item.proxied for item in self._endpoints if item.publishes):
+            targets = [(port.protocol, unpacked(port.address), port.port) for port in published]
+            descriptors = [descriptor for descriptor, _ in self._ports.listen()]
+            self.proxied = list(zip(descriptors, targets, strict=True))
+            return
         try:
             firewall.publish(self._rules(), published)
         except OSError as error:

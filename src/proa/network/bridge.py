@@ -85,6 +85,13 @@ def remove(bridge: Bridge, *, route: Netlink, filter: Netlink) -> None:
             forwarding.switch_off(family, route=route, filter=filter, bridge=name)
     firewall.remove_bridge(filter, _membership(bridge))
     forwarding.close_filter_table(name, filter=filter)
+    link = rt.find_link(route, name)
+    for port in rt.links(route, master=link.index) if link is not None else ():
+        # of a container that is gone, and has left a connection that is still being closed
+        try:
+            route.do(rt.delete_link(port.name))
+        except OSError:
+            continue
     try:
         route.do(rt.delete_link(name))
     except OSError:

@@ -50,6 +50,8 @@ class Endpoint:
     """macvlan, ipvlan: the interface of the host"""
     mode: str = ""
     mtu: int = 0
+    proxied: bool = False
+    """ports are published by a process that listens, so that the host's INPUT rules apply"""
     publishes: bool = False
     """ports are published by way of it, if it is the first that does"""
 

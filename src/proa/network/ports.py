@@ -49,7 +49,7 @@ class Ports:
     """The ports held for one container."""
 
     def __init__(self) -> None:
-        self._sockets: list[_socket.socket] = []
+        self._sockets: list[_socket.socket | None] = []
         self.held: list[Held] = []
 
     def take(self, wanted: Sequence[Wanted], *, families: Sequence[int]) -> None:
@@ -68,7 +68,31 @@ class Ports:
         """Let them go."""
         self.held = []
         while self._sockets:
-            self._sockets.pop().close()
+            if (socket := self._sockets.pop()) is not None:
+                socket.close()
+
+    def listen(self) -> list[tuple[int, Held]]:
+        """Have the sockets take connections; the descriptors. Raises Conflict."""
+        found = []
+        for socket, item in zip(self._sockets, self.held, strict=True):
+            if socket is None:
+                raise InvalidArgument(
+                    f"port {item.port}/{item.protocol} cannot be published by a proxy; leave"
+                    " proa.publish=proxied away"
+                )
+            if item.protocol == "tcp":
+                # its connections inherit this: when it is gone, what lingers of them in TIME_WAIT
+                # keeps nobody from the port; as long as it listens, nobody else can have it
+                socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+                try:
+                    socket.listen(128)
+                except OSError as error:
+                    raise Conflict(
+                        f"bind for {item.address}:{item.host_port} failed: port is already"
+                        f" allocated ({error.strerror})"
+                    ) from None
+            found.append((socket.fileno(), item))
+        return found
 
     def _take(self, item: Wanted, families: Sequence[int]) -> None:
         if item.address:
@@ -96,18 +120,19 @@ class Ports:
 
     def _bind(self, item: Wanted, addresses: Sequence[str], number: int) -> None:
         """The same number on all of the addresses."""
-        sockets: list[_socket.socket] = []
+        sockets: list[_socket.socket | None] = []
         try:
             for address in addresses:
                 socket = _bound(item.protocol, address, number)
+                sockets.append(socket)
                 if socket is not None:
-                    sockets.append(socket)
                     number = int(socket.getsockname()[1])
                 elif not number:
                     number = 32768 + len(self.held)  # this kernel cannot tell which is free
         except BaseException:
             for socket in sockets:
-                socket.close()
+                if socket is not None:
+                    socket.close()
             raise
         self._sockets += sockets
         self.held += [Held(item.port, item.protocol, address, number) for address in addresses]
