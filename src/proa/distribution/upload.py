@@ -108,12 +108,20 @@ class Target:
                     return
             place = None
 
-    def put_manifest(self, data: bytes, media_type: str, tag: str | None = None) -> Digest:
-        """Store a manifest, all that it refers to being there, and let `tag` mean it.
+    def put_manifest(
+        self,
+        data: bytes,
+        media_type: str,
+        tag: str | None = None,
+        *,
+        algorithm: str = "sha256",
+    ) -> Digest:
+        """Store a manifest, all that it refers to being there, and let `tag` mean it; its digest.
 
-        Raises CorruptData where the other side understands something else.
+        `algorithm`: of the digest that it is known by without a tag. Raises CorruptData where the
+        other side understands something else.
         """
-        digest = Digest.of(data)
+        digest = Digest.of(data, algorithm)
         response = self._endpoint.call(
             "PUT",
             f"/v2/{self.path}/manifests/{quote(tag or str(digest), safe=':')}",
@@ -125,7 +133,7 @@ class Target:
         )
         self.transport.finish(response)
         told = response.headers.get("Docker-Content-Digest")
-        if told and told != digest and told.startswith("sha256:"):
+        if told and told != digest and told.startswith(f"{algorithm}:"):
             raise CorruptData(
                 f"{self.domain} has stored manifest {digest} as {told[:100]}: it changes manifests"
             )

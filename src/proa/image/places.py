@@ -115,7 +115,8 @@ class RegistrySink:
 
     def manifest(self, content: Content, media_type: str) -> None:
         """See `Sink.manifest`."""
-        self._target.put_manifest(content.data, media_type)
+        # as what refers to it calls it
+        self._target.put_manifest(content.data, media_type, algorithm=content.digest.algorithm)
 
     def root(self, content: Content, media_type: str) -> None:
         """See `Sink.root`."""
