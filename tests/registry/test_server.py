@@ -315,6 +315,16 @@ def test_broken_manifests(served: Client) -> None:
     assert served("GET", "/v2/a/tags/list").json["tags"] == ["1"]
 
 
+def test_sparse_images_where_they_are_wanted(proa: Command) -> None:
+    layer = _descriptor("application/x", f"sha256:{'0' * 64}", b"")
+    document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layer, "layers": [layer]}
+    data = json.dumps(document).encode()
+    with registries.serving(proa, "--sparse") as host:
+        done = Client(host)("PUT", "/v2/a/manifests/1", data, Content_Type=MANIFEST)
+        assert done.status == 201
+        assert Client(host)("GET", "/v2/a/manifests/1").body == data
+
+
 def test_sparse_indexes_and_tags_that_come_with_a_digest(served: Client) -> None:
     digest, data = served.image("a", "1")
     index = json.dumps(

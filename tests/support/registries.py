@@ -68,9 +68,11 @@ def running(
 
 
 @contextlib.contextmanager
-def serving(proa: Command) -> Iterator[str]:
+def serving(proa: Command, *options: str) -> Iterator[str]:
     """Our own registry on the root of `proa`; its `host:port`."""
-    process = proa.start("registry", "serve", "--listen", "127.0.0.1:0", stdin=subprocess.DEVNULL)
+    process = proa.start(
+        *("registry", "serve", "--listen", "127.0.0.1:0", *options), stdin=subprocess.DEVNULL
+    )
     assert process.stdout is not None and process.stderr is not None
     try:
         said = process.stdout.readline().decode()

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 DEFAULT = "127.0.0.1:5000"
 
 
-def serve_registry(store: Store, listen: str, *, ready: Callable[[str], None]) -> None:
+def serve_registry(
+    store: Store, listen: str, *, sparse: bool = False, ready: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the `host:port` once it can be called.
 
     `listen`: `HOST:PORT`, `:PORT` for all addresses of the machine; port 0 is one that is free.
+    `sparse`: take manifests whose blobs are not here.
     Raises InvalidArgument, Unsupported (aiohttp is not installed), Unavailable, PermissionDenied.
     """
     host, colon, port = listen.rpartition(":")
@@ -25,6 +28,7 @@ def serve_registry(store: Store, listen: str, *, ready: Callable[[str], None]) -
         raise InvalidArgument(f"{listen[:100]!r} is not an address as in {DEFAULT}")
     try:
         from proa.registry.serve import serve
+        from proa.registry.server import Registry
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "proa":
             raise
@@ -37,4 +41,5 @@ def serve_registry(store: Store, listen: str, *, ready: Callable[[str], None]) -
         shown = f"[{at}]" if ":" in at else at
         ready(f"{shown}:{number}")
 
-    serve(store, address or "0.0.0.0", int(port), ready=told)  # noqa: S104 - as it was asked for
+    # without a host, all of them: that is what was asked for
+    serve(Registry(store, sparse=sparse), address or "0.0.0.0", int(port), ready=told)  # noqa: S104

@@ -37,9 +37,11 @@ class Found:
 class Repositories:
     """The repositories of a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, sparse: bool = False) -> None:
+        """`sparse`: manifests may be put whose blobs are not there."""
         self._store = store
         self._database = store.database
+        self._sparse = sparse
 
     def manifest(self, name: str, reference: str) -> Found:
         """What a tag or a digest means. Raises Refused."""
@@ -111,7 +113,7 @@ class Repositories:
 
     def put(self, name: str, pushed: Pushed, tags: Iterable[str]) -> None:
         """Keep a manifest, and let tags mean it. Raises Refused where a part of it is missing."""
-        for digest in pushed.needed:
+        for digest in () if self._sparse else pushed.needed:
             if not self.has_blob(name, digest):
                 raise Refused(
                     404,

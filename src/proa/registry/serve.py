@@ -11,29 +11,30 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from proa.errors import InvalidArgument, PermissionDenied, Unavailable
-from proa.registry.server import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proa.store.store import Store
+    from proa.registry.server import Registry
 
 _GRACE = 30.0
 """Seconds that requests have to end."""
 
 
-def serve(store: Store, host: str, port: int, *, ready: Callable[[str, int], None]) -> None:
-    """Serve the store's registry until SIGTERM or SIGINT; `ready` gets the address.
+def serve(registry: Registry, host: str, port: int, *, ready: Callable[[str, int], None]) -> None:
+    """Serve a registry until SIGTERM or SIGINT; `ready` gets the address.
 
     `port` 0: one that is free. Raises Unavailable for an address that is taken, InvalidArgument,
     PermissionDenied.
     """
-    asyncio.run(_serve(store, host, port, ready))
+    asyncio.run(_serve(registry, host, port, ready))
 
 
-async def _serve(store: Store, host: str, port: int, ready: Callable[[str, int], None]) -> None:
+async def _serve(
+    registry: Registry, host: str, port: int, ready: Callable[[str, int], None]
+) -> None:
     runner = web.AppRunner(
-        Registry(store).application(),
+        registry.application(),
         access_log=None,
         shutdown_timeout=_GRACE,
         keepalive_timeout=60,

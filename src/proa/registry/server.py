@@ -44,9 +44,10 @@ _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/.*)?")
 class Registry:
     """The registry on a store, as an application of aiohttp."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, sparse: bool = False) -> None:
+        """`sparse`: take manifests whose blobs are not there."""
         self._store = store
-        self._repositories = Repositories(store)
+        self._repositories = Repositories(store, sparse=sparse)
         self._uploads = Uploads(store)
         self._cache: OrderedDict[Digest, bytes] = OrderedDict()
         self._cached = 0

@@ -17,6 +17,7 @@ def _serve(session: Session, values: Values, _arguments: list[str]) -> int:
     serve_registry(
         session.engine.store,
         values.text("listen", DEFAULT),
+        sparse=values.flag("sparse"),
         ready=lambda address: line(f"listening on {address}"),
     )
     return 0
@@ -26,6 +27,9 @@ COMMAND = Command(
     usage="[OPTIONS]",
     summary="Serve this engine's images, and take what is pushed",
     run=_serve,
-    flags=(("listen", "", "string", 'Address to listen on (default "127.0.0.1:5000")'),),
+    flags=(
+        ("listen", "", "string", 'Address to listen on (default "127.0.0.1:5000")'),
+        ("sparse", "", "bool", "Take manifests of images whose blobs are not all here"),
+    ),
     maximum=0,
 )
