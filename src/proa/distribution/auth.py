@@ -42,16 +42,16 @@ class Authorizer:
         transport: Transport,
         domain: str,
         credentials: Callable[[], Credentials | None],
-        *,
-        verify: bool = True,
+        verifies: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """`credentials` is asked for only when the registry wants to see some."""
+        """`credentials` is asked for only when the registry wants to see some; `verifies`, whether
+        the server at a URL must have a certificate that is trusted."""
         self._transport = transport
         self._domain = domain
         self._source = credentials
         self._credentials: Credentials | None = None
         self._asked = False
-        self._verify = verify
+        self._verifies = verifies
         self._lock = threading.Lock()
         self._basic = ""
         self._challenge: Challenge | None = None
@@ -175,7 +175,7 @@ class Authorizer:
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             return self._read(
                 self._transport.request(
-                    "POST", realm, headers, body=lambda: body, verify=self._verify
+                    "POST", realm, headers, body=lambda: body, verify=self._verifies(realm)
                 )
             )
         query = [("service", service)] if service else []
@@ -188,7 +188,7 @@ class Authorizer:
                 query += [("offline_token", "true"), ("client_id", CLIENT)]
         separator = "&" if urlsplit(realm).query else "?"
         url = f"{realm}{separator}{urlencode(query)}" if query else realm
-        return self._read(self._transport.follow("GET", url, headers, verify=self._verify))
+        return self._read(self._transport.follow("GET", url, headers, verify=self._verifies(realm)))
 
     def _read(self, response: Response) -> Mapping[str, Any]:
         try:

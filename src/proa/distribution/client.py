@@ -47,7 +47,6 @@ class Endpoint:
         self._host = host
         self._prefix = mirror.prefix if mirror else ""
         insecure = client.settings.is_insecure(host)
-        self._verify = not insecure
         self._scheme = mirror.scheme if mirror else ""
         if not insecure and not self._scheme:
             self._scheme = "https"
@@ -56,7 +55,7 @@ class Endpoint:
             client.transport,
             mirror.domain if mirror else domain,
             credentials,
-            verify=self._verify,
+            client.verifies,
         )
 
     def url(self, path: str) -> str:
@@ -97,9 +96,9 @@ class Endpoint:
             # what the registry may see is nobody else's affair
             if shown is not None and _origin(url) == origin:
                 wanted["Authorization"] = shown
-            response = transport.request(
-                method, url, wanted, body=body, verify=self._verify, again=again
-            )
+            # of a registry that is named as insecure, what it leads to is not
+            verify = self._client.verifies(url)
+            response = transport.request(method, url, wanted, body=body, verify=verify, again=again)
             status = response.status
             if status in expect:
                 return response
@@ -139,12 +138,13 @@ class Endpoint:
         transport = self._client.transport
         failure: ProaError | None = None
         for scheme in ("https", "http"):
+            url = f"{scheme}://{self._host}{self._prefix}/v2/"
             try:
                 response = transport.request(
                     "GET",
-                    f"{scheme}://{self._host}{self._prefix}/v2/",
+                    url,
                     {},
-                    verify=self._verify,
+                    verify=self._client.verifies(url),
                     again=False,
                     timeout=min(_PROBE, transport.patience.connect),
                 )
@@ -194,6 +194,10 @@ class Client:
                 own = Endpoint(self, domain, self._source(domain, repository, own=True))
                 found = self._endpoints[domain, repository] = (*found, own)
         return found
+
+    def verifies(self, url: str) -> bool:
+        """Whether who answers at a URL must have a certificate that is trusted."""
+        return not self.settings.is_insecure(urlsplit(url).netloc)
 
     def registry(self, domain: str, repository: str = "") -> Endpoint:
         """The registry itself."""
