@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.cases import (
+    build,
     cold,
     commit,
     cp,
@@ -36,4 +37,5 @@ CASES: dict[str, Callable[[Context], list[Measurement]]] = {
     "volume": volume.measure,
     "cp": cp.measure,
     "commit": commit.measure,
+    "build": build.measure,
 }

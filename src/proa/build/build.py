@@ -146,7 +146,7 @@ def _build(
                     vertex, layer = steps.failed
                     below = solver.result(vertex.inputs[0])
                     image = failed_state(vertex.op, below, layer, request.options.platform)
-                    error.image = str(add(store, work.lease, image).id)
+                    error.image = str(add(store, work.lease, image, event="tag").id)
                 raise
             finally:
                 steps.save()

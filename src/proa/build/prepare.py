@@ -6,7 +6,6 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from proa.build.archive import File, is_archive, unpack_context
 from proa.build.dockerfile.source import Source
 from proa.build.remote import fetch, is_remote, parse_repository
 from proa.build.workspace import Workspace
@@ -50,6 +49,8 @@ def prepared(
 
 @contextmanager
 def _unpacked(store: Store, stream: Stream) -> Iterator[tuple[str, Source | None, bool]]:
+    from proa.build.archive import File, is_archive, unpack_context
+
     with Workspace(store) as space:
         directory = f"{space.path}/context"
         os.mkdir(directory, 0o700)

@@ -11,8 +11,6 @@ import json
 import os
 import posixpath
 import re
-import shutil
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -191,6 +189,8 @@ def _replace_known(place: str, known: Mapping[str, object]) -> None:
 def _fetch_repository(
     place: str, repository: Repository, checksum: str, keep_git_dir: bool
 ) -> Fetched:
+    import shutil
+
     ref = repository.ref or "HEAD"
     commit = ref if _COMMIT.fullmatch(ref) else _commit_of(repository, ref)
     if checksum and not commit.startswith(checksum):
@@ -233,6 +233,8 @@ def _commit_of(repository: Repository, ref: str) -> str:
 
 def _git(repository: Repository, directory: str, *arguments: str, fallback: str = "") -> str:
     """Run git; `fallback`: the last argument instead, for servers that do not give commits."""
+    import subprocess
+
     try:
         result = subprocess.run(
             ["git", "-C", directory, "-c", "core.hooksPath=/dev/null", *arguments],

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import queue
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from proa.build import events
@@ -25,6 +24,7 @@ from proa.store.lock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import ThreadPoolExecutor
 
     from proa.build.cache import BuildCache, Parts
     from proa.build.dockerfile.source import Source
@@ -88,9 +88,15 @@ class Solver:
         pending = {vertex.number: vertex for vertex in vertices}
         running: set[int] = set()
         failure: BaseException | None = None
-        pool = ThreadPoolExecutor(_WORKERS, "proa-build")
+        pool: ThreadPoolExecutor | None = None
 
         def submit(vertex: Vertex, work: _Work) -> None:
+            nonlocal pool
+            if pool is None:
+                # not needed, nor imported, where all is in the cache
+                from concurrent.futures import ThreadPoolExecutor
+
+                pool = ThreadPoolExecutor(_WORKERS, "proa-build")
             running.add(vertex.number)
             pool.submit(self._work, vertex, *work)
 
@@ -111,7 +117,8 @@ class Solver:
             self._runner.cancel()
             raise
         finally:
-            pool.shutdown(wait=True)
+            if pool is not None:
+                pool.shutdown(wait=True)
         if failure is not None:
             raise failure
         return self._results

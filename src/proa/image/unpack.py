@@ -11,7 +11,6 @@ import hashlib
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from proa.errors import (
@@ -180,6 +179,8 @@ def bring_layers(
     if count <= 1:
         done = {key: work(layer) for key, layer in unique.items()}
     else:
+        from concurrent.futures import ThreadPoolExecutor, wait
+
         with ThreadPoolExecutor(count, "proa-layer") as pool:
             futures = {
                 key: pool.submit(_in_thread, store, work, layer) for key, layer in unique.items()
