@@ -357,3 +357,12 @@ def test_how_readily_it_is_killed_when_memory_runs_out(box: Command) -> None:
     lower = box("run", "--rm", "--oom-score-adj", "-100", "box", *read)
     assert lower.stdout == "0\n"
     assert "oomScoreAdj -100 was not applied" in lower.stderr
+
+
+def test_networks_come_later_and_that_is_said(box: Command) -> None:
+    """A container of an ordinary user has the loopback device alone, and no silence about ports."""
+    assert box.output("run", "--rm", "box", "ls", "/sys/class/net") == "lo"
+    refused = box("run", "--rm", "-p", "8080:80", "box", "true", code=125).stderr
+    assert "cannot be published yet; use --network host" in refused
+    said = box("run", "--rm", "--expose", "80", "box", "true").stderr
+    assert "the ports that the container exposes are not reached" in said

@@ -91,11 +91,12 @@ class Containers:
         from proa.engine.create import create
 
         row = create(self._engine.store, config, owner=owner)
-        if config.network_mode == "default" and row.config["request"]["network_mode"] == "none":
+        alone = row.config["request"]["network_mode"] == "none" != config.network_mode
+        if alone and row.config["process"].get("exposed_ports"):
             self._engine.warn(
                 [
-                    "the container has no network: those of ordinary users come with a later"
-                    " release; use --network host for the host's, or say --network none"
+                    "the ports that the container exposes are not reached: ordinary users have no"
+                    " bridges yet; use --network host for the host's network"
                 ]
             )
         return Container(self._engine, row)
