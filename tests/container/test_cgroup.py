@@ -239,6 +239,8 @@ def test_the_cpus_are_chosen(made: Callable[..., Cgroup]) -> None:
 
 
 def test_cpus_that_are_not_there_are_refused(made: Callable[..., Cgroup]) -> None:
+    if discover().version_1.get("cpuset") is None:
+        pytest.skip("version 2 takes them, and uses those that are there")
     cgroup = made()
     with pytest.raises(KernelError, match=r"cpuset\.cpus to '900': .*available: 0"):
         cgroup.apply({"cpu": {"cpus": "900"}})

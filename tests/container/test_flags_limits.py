@@ -71,7 +71,10 @@ def test_limits(alpine: Command, flags: tuple[str, ...], file: str, value: str) 
         (("--network", "container:nosuch"), "no such container: nosuch"),
         (("--network", "mine"), "network mine not found"),
         (("--restart", "always"), "--restart and --rm"),
-        (("--platform", "linux/arm64"), "wanted linux/arm64, actual linux/amd64"),
+        (
+            ("--pull", "never", "--platform", "linux/arm64"),
+            "wanted linux/arm64, actual linux/amd64",
+        ),
         (("--stop-signal", "XX"), "invalid signal: XX"),
         (("--name", "bad name"), "invalid container name"),
         (("--log-driver", "bogus"), "bogus"),

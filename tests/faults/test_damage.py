@@ -102,7 +102,7 @@ def test_closed_descriptors(alpine: Command, closed: str) -> None:
         (("alpine", "/etc"), 126, "is a directory"),
         (("alpine", "/etc/passwd"), 126, "/etc/passwd"),
         (("-w", "/etc/passwd", "alpine", "true"), 125, "/etc/passwd"),
-        (("nosuch:1", "true"), 125, "nosuch:1"),
+        (("--pull", "never", "nosuch:1", "true"), 125, "nosuch:1"),
     ],
 )
 def test_what_cannot_be_run(
