@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EEXIST, EOPNOTSUPP, EPERM
+from errno import EEXIST, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from proa.errors import Conflict, KernelError, PermissionDenied, Unsupported
 from proa.kernel import netlink as rt
@@ -111,8 +111,11 @@ def explained(error: OSError, deed: str) -> Exception:
             f"cannot {deed}: networks take CAP_NET_ADMIN, which this process lacks; use"
             " --network none or host"
         )
-    if error.errno == EOPNOTSUPP:
-        return Unsupported(f"cannot {deed}: this kernel cannot do it ({error.strerror})")
+    if error.errno in (EOPNOTSUPP, EPROTONOSUPPORT):
+        return Unsupported(
+            f"cannot {deed}: this kernel cannot do it ({error.strerror}); try 'modprobe -a"
+            " nf_tables bridge veth', or use --network none or host"
+        )
     if error.errno == EEXIST:
         return Conflict(f"cannot {deed}: {error.strerror}")
     return KernelError(f"cannot {deed}: {error.strerror}")
