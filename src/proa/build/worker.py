@@ -14,7 +14,8 @@ from errno import ENOENT
 from proa.kernel.mount import MS_PRIVATE, MS_REC, OPEN_TREE_CLONE, attach, mount, open_tree
 from proa.kernel.path import AT_RECURSIVE, open_in_root
 from proa.lean.channel import Channel
-from proa.monitor.supervise import apply_user, reap
+from proa.monitor.prepare import apply_user
+from proa.monitor.supervise import reap
 from proa.runtime.container import Container, Stdio
 from proa.snapshot.choose import choose_snapshots
 

@@ -7,8 +7,9 @@ import posix
 from proa.errors import Conflict, ProaError
 from proa.monitor.log import NoLog
 from proa.monitor.loop import READ
+from proa.monitor.prepare import apply_user
 from proa.monitor.stdio import Streams, set_terminal_size
-from proa.monitor.supervise import apply_user, reap
+from proa.monitor.supervise import reap
 from proa.runtime.container import Stdio
 
 TYPE_CHECKING = False

@@ -7,14 +7,14 @@ import select
 import time
 
 from proa.errors import Conflict, CorruptData, ProaError, Unavailable
-from proa.lean import bundle, clock, json
+from proa.lean import bundle, clock
 from proa.monitor import restart
 from proa.monitor.lock import MonitorLocks
 from proa.monitor.log import open_log
 from proa.monitor.loop import READ, Loop
+from proa.monitor.prepare import apply_user, prepare_spec
 from proa.monitor.recorder import Recorder
 from proa.monitor.stdio import Streams
-from proa.monitor.user import look_up, may_have_groups
 from proa.runtime.container import Container, Stdio
 from proa.snapshot.choose import choose_snapshots
 
@@ -156,7 +156,7 @@ class Monitor:
 
     def _start(self, viewer: int | None, attach: dict[str, Any]) -> None:
         job = self.job
-        spec = self._prepare_spec()
+        spec, self._warnings = prepare_spec(job, self._sources)
         streams = Streams(
             self.loop,
             log=self._log_of(),
@@ -175,7 +175,7 @@ class Monitor:
 
                 volumes = Volumes(job, snapshots)
                 volumes.open(rootfs, self._sources, first=self._restarts == job.restart_count)
-            self._resolve_user(rootfs, spec)
+            apply_user(rootfs, spec["process"], job.user, job.groups_add)
             stdio = Stdio(*streams.child) if streams.child is not None else None
             if job.runtime is not None:
                 self.container = self._create_by(job.runtime, spec, stdio, rootfs)
@@ -286,63 +286,6 @@ class Monitor:
     def _log_of(self) -> NoLog:
         assert self._log is not None
         return self._log
-
-    def _prepare_spec(self) -> dict[str, Any]:
-        path = f"{self.directory}/config.json"
-        try:
-            descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-        except FileNotFoundError:
-            raise CorruptData(
-                f"{path} of the container is missing: it cannot be started; remove it with"
-                f" 'proa rm {self.job.id[:12]}', and make it anew"
-            ) from None
-        try:
-            size = posix.fstat(descriptor).st_size
-            spec: dict[str, Any] = json.loads(posix.read(descriptor, size))
-        except ValueError as error:
-            raise CorruptData(
-                f"{path} of the container is damaged ({error}); remove it with"
-                f" 'proa rm {self.job.id[:12]}', and make it anew"
-            ) from None
-        finally:
-            posix.close(descriptor)
-        if self.job.join:
-            self._join_namespaces(spec)
-        if self.job.edits is not None:
-            from proa.monitor.edits import apply
-
-            apply(spec, self.job.edits)
-        if spec["process"].get("rlimits"):
-            from proa.monitor.reach import lower_limits
-
-            self._warnings = lower_limits(spec["process"])
-        return spec
-
-    def _join_namespaces(self, spec: dict[str, Any]) -> None:
-        """Fill in the paths of namespaces that belong to other containers."""
-        from proa.store.store import Store
-
-        containers = Store.open(self.job.root).containers
-        for kind, owner in (self.job.join or {}).items():
-            row = containers.find(owner)
-            pid = row.state.get("pid", 0)
-            if row.state.get("status") not in ("running", "paused") or not pid:
-                raise Conflict(
-                    f"container {row.name} is not running: its {kind} namespace cannot be joined;"
-                    " start it first"
-                )
-            name = {"network": "net", "mount": "mnt"}.get(kind, kind)
-            namespaces = spec["linux"]["namespaces"]
-            namespaces[:] = [item for item in namespaces if item["type"] != kind]
-            namespaces.append({"type": kind, "path": f"/proc/{pid}/ns/{name}"})
-            for item in spec["mounts"]:
-                if kind == "ipc" and item["source"] == f"container:{owner}":
-                    from proa.runtime.borrow import borrow
-
-                    self._sources[item["destination"]] = borrow(pid, item["destination"])
-
-    def _resolve_user(self, root: int, spec: dict[str, Any]) -> None:
-        apply_user(root, spec["process"], self.job.user, self.job.groups_add)
 
     def _exited(self, _events: int) -> None:
         """The container's first process is gone, and with it all others of its pid namespace."""
@@ -746,21 +689,6 @@ class Monitor:
         ):
             self._renewing = True
             self._end(job.stop_signal, job.stop_timeout)
-
-
-def apply_user(
-    root: int, process: dict[str, Any], user: str, groups_add: tuple[str, ...] | list[str]
-) -> None:
-    """Put `user`, as found in the file system `root`, into an OCI process: ids and HOME."""
-    found = look_up(root, user, groups_add)
-    entry: dict[str, Any] = {"uid": found.uid, "gid": found.gid}
-    given = process.get("user", {}).get("additionalGids") or ()
-    if found.groups and (groups_add or may_have_groups()):
-        entry["additionalGids"] = list(dict.fromkeys((*found.groups, *given)))
-    process["user"] = {**process.get("user", {}), **entry}
-    environment = process.setdefault("env", [])
-    if not any(item.startswith("HOME=") for item in environment):
-        environment.append(f"HOME={found.home}")
 
 
 def reap(pid: int) -> int:
