@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from bench.context import DETACHED, IMAGE, Context
 from bench.measure import Bar, Measurement
+
+_IDLE = 3.0
+"""Seconds after which a container that was just started counts as idle."""
 
 
 def measure(context: Context) -> list[Measurement]:
@@ -26,6 +31,7 @@ def _among(context: Context, number: int) -> Measurement:
         for name in names:
             engine.output(*DETACHED, "--name", name, IMAGE, "sleep", "100000")
         keepers = {engine.keeper(name) for name in names}
+        time.sleep(_IDLE)
         for keeper in keepers:
             # one keeper of several containers counts once for them all
             measurement.add(engine_name, _pss(keeper) * len(keepers) / number)
