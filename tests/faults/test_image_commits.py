@@ -222,6 +222,7 @@ def test_full_disk(engine_root: str, tmp_path: Path, kind: str, way: str) -> Non
     succeeded = 0
     for size in range(200, 10_000, 450):
         mount("-t", "tmpfs", "-o", f"size={size}k", "tmpfs", engine_root)
+        store = None
         try:
             try:
                 store = Store.open(f"{engine_root}/store")
@@ -248,7 +249,8 @@ def test_full_disk(engine_root: str, tmp_path: Path, kind: str, way: str) -> Non
             images.prune()
             assert contents(store) == set()
         finally:
-            store.database.close()
+            if store is not None:
+                store.database.close()
             subprocess.run(["umount", engine_root], check=True)
     assert 0 < succeeded < 20
 

@@ -28,7 +28,7 @@ from tests.support.processes import Process
 _CLONE_NEWNS, _CLONE_NEWNET = 0x20000, 0x40000000
 _MS_REC, _MS_SLAVE = 0x4000, 0x80000
 
-PARENT_CGROUPS = frozenset({"proa", "docker", "libpod_parent", "machine.slice"})
+PARENT_CGROUPS = frozenset({"proa", "docker", "libpod_parent", "conmon", "machine.slice"})
 """Cgroups that engines make once, to hold those of their containers."""
 
 
