@@ -34,6 +34,7 @@ def leftovers(proa: Command) -> list[str]:
         f"{place}/{name}"
         for place in ("blobs/sha256", "ingest", "layers", "run/leases", "run/locks")
         for name in os.listdir(os.path.join(proa.root, place))
+        if name != ".base"  # lies below every image, and below containers that run
     ]
 
 

@@ -33,7 +33,12 @@ def sweep(root: str, used: Iterable[Bridge], *, wait: bool = False) -> None:
     """
     for bridge in used:
         try:
-            _sweep(root, bridge, wait)
+            if posix.access(f"{root}/proa.db", posix.F_OK):
+                _sweep(root, bridge, wait)
+            else:
+                # the engine was removed, and with it all who could use the bridge
+                with NamespaceLock():
+                    _remove(bridge)
         except (ProaError, OSError):
             continue  # the next one who leaves, or the next command, does it
 
