@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -203,9 +204,25 @@ class Live:
         self._last = 0.0
         self._began = time.time()
         self._done = False
+        # a step may be silent for long: its time goes on, and its last words are shown
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._ticker.start()
 
     def __call__(self, event: events.Event) -> None:
         """Show one."""
+        with self._lock:
+            self._note(event)
+            if time.monotonic() - self._last > _REDRAW:
+                self._draw()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(_REDRAW):
+            with self._lock:
+                self._draw()
+
+    def _note(self, event: events.Event) -> None:
         match event:
             case events.StepStarted():
                 self._steps[event.number] = _Step(event.name, event.time)
@@ -224,11 +241,11 @@ class Live:
                 self._warnings.append(_warning(event))
             case events.BuildFinished():
                 self._done = True
-        if time.monotonic() - self._last > _REDRAW:
-            self._draw()
 
     def close(self) -> None:
         """There are no more."""
+        self._closed.set()
+        self._ticker.join()
         self._draw()
         for warning in self._warnings:
             warn(warning)
