@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -343,3 +346,23 @@ def test_a_hundred_containers_on_one_network(alpine: Command) -> None:
     alpine("exec", first, "ping", "-c1", "-W2", target)
     subprocess.run(alpine.argv("rm", "-f", *ids), check=True, capture_output=True, timeout=120)
     assert inspect(alpine, "lan")["Containers"] == {}
+
+
+def test_nothing_is_left_of_an_engine_that_is_removed_at_once(
+    alpine: Command, tmp_path: Path
+) -> None:
+    archive = tmp_path / "alpine.tar"
+    alpine("save", "-o", str(archive), "alpine")
+    for _ in range(3):
+        other = Command(alpine.path, str(tmp_path / "other"))
+        other("load", "-q", "-i", str(archive))
+        for _ in range(2):  # the second one's monitor waits a while for a third
+            other("run", "--rm", "alpine", "true")
+        shutil.rmtree(other.root)
+    links = set(os.listdir("/sys/class/net"))
+    deadline = time.monotonic() + 5
+    while any(name.startswith("br-") for name in links) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        links = set(os.listdir("/sys/class/net"))
+    assert not any(name.startswith("br-") for name in links)
+    assert not os.path.exists(other.root)

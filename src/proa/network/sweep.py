@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from proa.network.endpoint import Bridge
+    from proa.store.store import Store
 
 _PAUSE = 0.25
 """Seconds that a bridge stays whose containers come one after the other: to remove one takes
@@ -33,9 +34,11 @@ def sweep(root: str, used: Iterable[Bridge], *, wait: bool = False) -> None:
     """
     for bridge in used:
         try:
-            if posix.access(f"{root}/proa.db", posix.F_OK):
+            try:
                 _sweep(root, bridge, wait)
-            else:
+            except (ProaError, OSError):
+                if _store(root) is not None:
+                    raise
                 # the engine was removed, and with it all who could use the bridge
                 with NamespaceLock():
                     _remove(bridge)
@@ -72,10 +75,18 @@ def _sweep(root: str, bridge: Bridge, wait: bool) -> None:
     _forget(root, network, path)
 
 
-def _is_used(root: str, network: str) -> bool:
+def _store(root: str) -> Store | None:
+    """The store, if there is one still: none is made here."""
     from proa.store.store import Store
 
-    store = Store.open(root)
+    store = Store(root)
+    return store if posix.access(store.database.path, posix.F_OK) else None
+
+
+def _is_used(root: str, network: str) -> bool:
+    store = _store(root)
+    if store is None:
+        return False  # with the engine, all who could use it have gone
     try:
         return store.networks.is_used(network)
     finally:
@@ -84,9 +95,9 @@ def _is_used(root: str, network: str) -> bool:
 
 def _forget(root: str, network: str, path: str) -> None:
     """Remove the lock of a network that is gone."""
-    from proa.store.store import Store
-
-    store = Store.open(root)
+    store = _store(root)
+    if store is None:
+        return
     try:
         store.networks.find(network)
     except NetworkNotFound:
