@@ -15,6 +15,7 @@ import pytest
 from tests.support import images, processes
 from tests.support.builds import Context, steps
 from tests.support.command import Command
+from tests.support.mounts import unmount
 
 pytestmark = pytest.mark.root
 
@@ -26,7 +27,7 @@ def small(binaries: str, engine_root: str, images_dir: str, tmp_path: Path) -> I
     proa = Command(os.path.join(binaries, "proa"), engine_root)
     proa("import", f"{images_dir}/{images.ALPINE}", "alpine")
     yield Context(proa, tmp_path)
-    subprocess.run(["umount", engine_root], check=True)
+    unmount(engine_root)
 
 
 def test_a_full_disk(small: Context) -> None:

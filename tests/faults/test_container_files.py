@@ -17,6 +17,7 @@ from proa.engine.images import Images
 from proa.errors import ImageNotFound, NoSpace, ProaError
 from proa.store.store import Store
 from tests.support.installation import REPOSITORY
+from tests.support.mounts import unmount
 from tests.unit.image import archives
 
 pytestmark = pytest.mark.root
@@ -177,7 +178,7 @@ def test_full_disk(engine_root: str) -> None:
                 box.remove()
         finally:
             store.database.close()
-            subprocess.run(["umount", engine_root], check=True)
+            unmount(engine_root)
     assert outcomes == {"done", "refused"}
 
 
