@@ -19,14 +19,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
     # name, path of its source, whether it is a package, the source's size, its time (ns), and its
-    # code in marshal's form: one by one they leave no gaps in memory
-    Row = tuple[str, str, bool, int, int, bytes]
+    # code. All are in one marshal: what two modules say, a name for instance, is there once
+    Row = tuple[str, str, bool, int, int, CodeType]
 
 _DIRECTORY = f"{__file__.rsplit('/', 2)[0]}/__pycache__"
-_FORMAT = (2, sys.version)
+_FORMAT = (3, sys.version)
 _WORD = 0xFFFF_FFFF
 _STANDARD = frozenset(("__future__", "struct"))
 """Modules of the standard library that belong to nearly all processes of proa."""
@@ -146,22 +146,31 @@ def _read(entry: str) -> list[Row] | None:
 
 def _import(rows: list[Row]) -> None:
     """What importlib does, but for looking for each module."""
-    import _frozen_importlib
-    import _frozen_importlib_external
+    from _frozen_importlib import ModuleSpec
+    from _frozen_importlib_external import SourceFileLoader
 
     modules = sys.modules
+    module_type = type(sys)
     orphans: list[str] = []
-    rows = [row for row in rows if row[0] not in modules]
     for name, origin, is_package, _, _, code in rows:
-        loader = _frozen_importlib_external.SourceFileLoader(name, origin)
-        spec = _frozen_importlib.ModuleSpec(name, loader, origin=origin, is_package=is_package)
+        if name in modules:
+            continue
+        loader = SourceFileLoader(name, origin)
+        spec = ModuleSpec(name, loader, origin=origin, is_package=is_package)
         spec._set_fileattr = True  # type: ignore[attr-defined]
+        # module_from_spec does the same, and asks before each step whether it is needed
+        module = modules[name] = module_type(name)
+        values = module.__dict__
+        values["__spec__"] = spec
+        values["__loader__"] = loader
+        values["__file__"] = origin
         if is_package:
-            spec.submodule_search_locations = [origin.rpartition("/")[0]]
-        module = _frozen_importlib.module_from_spec(spec)
-        modules[name] = module
+            values["__package__"] = name
+            values["__path__"] = spec.submodule_search_locations = [origin.rpartition("/")[0]]
+        else:
+            values["__package__"] = name.rpartition(".")[0]
         try:
-            exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302 - by Python itself
+            exec(code, values)  # noqa: S102 - by Python itself
         except BaseException:
             del modules[name]
             raise
@@ -197,7 +206,8 @@ def _row(module: ModuleType) -> Row | None:
     if time != int(source.st_mtime) & _WORD or size != source.st_size & _WORD:
         return None
     is_package = spec.submodule_search_locations is not None
-    return module.__name__, spec.origin, is_package, source.st_size, source.st_mtime_ns, data[16:]
+    code: CodeType = marshal.loads(memoryview(data)[16:])  # noqa: S302 - compiled by Python
+    return module.__name__, spec.origin, is_package, source.st_size, source.st_mtime_ns, code
 
 
 def _write(entry: str, rows: list[Row]) -> None:
