@@ -178,6 +178,11 @@ def test_init(alpine: Command) -> None:
     alpine("run", "--rm", "--init", "alpine", "sh", "-c", "exit 5", code=5)
 
 
+def test_a_start_that_fails_in_shared_namespaces_ends(alpine: Command) -> None:
+    alpine("create", "--name", "broken", "--pid", "host", "alpine", "/no/such")
+    assert "/no/such" in alpine("start", "broken", code=1).stderr
+
+
 def test_a_container_that_cannot_start_says_so_ever_after(alpine: Command) -> None:
     alpine("create", "--name", "broken", "alpine", "/no/such")
     assert "/no/such" in alpine("start", "broken", code=1).stderr

@@ -14,7 +14,7 @@ from __future__ import annotations
 import marshal
 import posix
 
-from proa.kernel import process
+from proa.kernel import pidfd, process
 from proa.kernel.namespace import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from proa.runtime.init import Birth, Handed
     from proa.runtime.namespaces import Namespaces
 
+_KILL = 9
 FLAGS = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
 
 
@@ -41,9 +42,9 @@ class Embryo:
     From its birth on, all three belong to who gave it.
     """
 
-    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+    def __init__(self, pid: int, descriptor: int, channel: Channel) -> None:
         self.pid = pid
-        self.pidfd = pidfd
+        self.pidfd = descriptor
         self.channel = channel
         self._born = False
 
@@ -69,6 +70,8 @@ class Embryo:
             return
         self._born = True
         self.channel.close()
+        # not by the end of the channel: what was forked meanwhile may hold our end of it too
+        pidfd.send_signal(self.pidfd, _KILL)
         posix.close(self.pidfd)
         posix.waitpid(self.pid, 0)
 
@@ -79,7 +82,7 @@ def conceive() -> Embryo | None:
     # as in `create`: nobody in a namespace that it shares may look into it
     process.set_dumpable(False)
     try:
-        pid, pidfd = clone3(FLAGS)
+        pid, descriptor = clone3(FLAGS)
     except OSError:
         ours.close()
         theirs.close()
@@ -87,7 +90,7 @@ def conceive() -> Embryo | None:
     if pid == 0:
         _grow(theirs)
     theirs.close()
-    return Embryo(pid, pidfd, ours)
+    return Embryo(pid, descriptor, ours)
 
 
 def _grow(channel: Channel) -> Never:
