@@ -129,7 +129,7 @@ def wait_for(proa: Command, name: str, template: str, wanted: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_limit_below_what_is_in_use_is_refused_by_the_kernel(alpine: Command) -> None:
+def test_a_limit_below_what_is_in_use_is_refused(alpine: Command) -> None:
     script = "dd if=/dev/zero of=/dev/shm/x bs=1M count=30 2>/dev/null; echo ready; sleep 1000"
     alpine("run", "-d", "--name", "box", "-m", "64m", "--memory-swap", "64m", "alpine",
            "sh", "-c", script)  # fmt: skip
@@ -138,7 +138,7 @@ def test_a_limit_below_what_is_in_use_is_refused_by_the_kernel(alpine: Command) 
         assert time.monotonic() < deadline
         time.sleep(0.02)
     result = alpine("update", "-m", "8m", "--memory-swap", "8m", "box", code=None)
-    if V1 and result.returncode:
+    if result.returncode:
         assert "memory" in result.stderr and "bytes are in use" in result.stderr
-    # refused or granted, it goes on
+    # refused or granted, where there is swap, it goes on
     assert alpine.output("inspect", "-f", "{{.State.Running}}", "box") == "true"

@@ -369,6 +369,29 @@ def test_controllers_that_are_withheld_are_named(unified: Path) -> None:
     assert "cpuset (" in warning
 
 
+def test_a_controller_that_is_needed_later_is_handed_down_then(unified: Path) -> None:
+    open_unified(unified)
+    for level in (unified, unified / "proa"):
+        (level / "cgroup.subtree_control").write_text("cpu io memory pids")
+    made = cgroup.load({"": str(unified / "proa/a")})
+    made.apply({"cpu": {"cpus": "0"}})
+    assert (unified / "cgroup.subtree_control").read_text().startswith("+cpuset")
+    assert (unified / "proa/cgroup.subtree_control").read_text().startswith("+cpuset")
+
+
+def test_a_limit_of_memory_below_what_is_in_use_is_refused(unified: Path) -> None:
+    made = open_unified(unified, "memory.max", "memory.high", "memory.current")
+    group = unified / "proa/a"
+    (group / "memory.high").write_text("max\n")
+    (group / "memory.current").write_text("31457280\n")
+    with pytest.raises(
+        KernelError, match=r"memory.max to '8388608': .*; 31457280 bytes are in use"
+    ):
+        made.apply({"memory": {"limit": 8 << 20}})
+    assert (group / "memory.max").read_text() == ""
+    assert (group / "memory.high").read_text().startswith("max")
+
+
 def test_every_limit_reaches_its_file_in_version_2(unified: Path) -> None:
     expected = {
         "memory.max": "67108864",

@@ -54,7 +54,7 @@ class CgroupV2(Cgroup):
                 f"choose another parent"
             )
         try:
-            return self._enable({*BASE, *_controllers_of(resources or {})})
+            return self._enable({*BASE, *_controllers_of(resources or {})}, self._mountpoint)
         except BaseException:
             self._undo()
             raise
@@ -66,15 +66,14 @@ class CgroupV2(Cgroup):
             pass
         self.paths = {}
 
-    def _enable(self, wanted: set[str]) -> list[str]:
+    def _enable(self, wanted: set[str], mountpoint: str) -> list[str]:
         """Hand the controllers down from the mount point to the cgroup.
 
         What the kernel or whoever delegated the tree to us withholds becomes a warning: whether
         it matters depends on what `apply` is asked for.
         """
-        assert self._mountpoint is not None
         warnings = []
-        level = self._mountpoint
+        level = mountpoint
         for part in self._directory[len(level) + 1 :].split("/"):
             control = f"{level}/cgroup.subtree_control"
             have = (read_if_there(control) or b"").decode().split()
@@ -112,7 +111,12 @@ class CgroupV2(Cgroup):
             return not_applied(resources, self._reason)
         from proa.kernel.cgroup.v2_resources import apply
 
-        warnings = apply(self._directory, resources)
+        warnings = []
+        if wanted := _controllers_of(resources):
+            # it was made with those that it needed then
+            top = self._mountpoint or _mountpoint_above(self._directory)
+            warnings += self._enable(wanted, top)
+        warnings += apply(self._directory, resources)
         if resources.get("devices") and not self._rootless:
             from proa.kernel.cgroup.device_program import enforce
 
@@ -231,6 +235,15 @@ class CgroupV2(Cgroup):
             parts = self._directory.rsplit("/", 2)
             top = parts[0] if len(parts) == 3 and parts[1] == "proa" else ""
             remove_directory(self._directory, top, timeout=timeout)
+
+
+def _mountpoint_above(directory: str) -> str:
+    """The root of the hierarchy that `directory` lies in."""
+    while True:
+        parent = directory.rpartition("/")[0]
+        if not posix.access(f"{parent}/cgroup.controllers", posix.F_OK):
+            return directory
+        directory = parent
 
 
 def _controllers_of(resources: Mapping[str, Any]) -> set[str]:

@@ -5,6 +5,9 @@ OCI's form is that of version 1; what has another scale there is converted as ru
 
 from __future__ import annotations
 
+import posix
+from errno import EBUSY
+
 from proa.errors import InvalidArgument
 from proa.kernel.cgroup.files import number, read_if_there, refused, write
 
@@ -30,6 +33,8 @@ def apply(directory: str, resources: Mapping[str, Any]) -> list[str]:
             warnings.append(f"not limited: {limit}: cgroup version 2 has nothing like it")
             continue
         try:
+            if name == "memory.max" and value != "max":
+                _make_room(directory, int(value))
             write(path, value)
         except FileNotFoundError:
             controller = name.partition(".")[0]
@@ -41,6 +46,26 @@ def apply(directory: str, resources: Mapping[str, Any]) -> list[str]:
         except OSError as error:
             raise refused(path, value, error, _advice(directory, name, error)) from None
     return warnings
+
+
+def _make_room(directory: str, limit: int) -> None:
+    """Have the kernel reclaim what lies above a limit that is to come. Raises OSError: EBUSY.
+
+    Version 1 refuses a limit below what is in use; here the kernel would kill processes until it
+    holds.
+    """
+    if (number(read_if_there(f"{directory}/memory.current")) or 0) <= limit:
+        return
+    path = f"{directory}/memory.high"
+    before = read_if_there(path)
+    if before is None:
+        return
+    write(path, str(limit))  # reclaims before it returns, and kills nobody
+    try:
+        if (number(read_if_there(f"{directory}/memory.current")) or 0) > limit:
+            raise OSError(EBUSY, posix.strerror(EBUSY))
+    finally:
+        write(path, before.decode().strip())
 
 
 def plan(directory: str, resources: Mapping[str, Any]) -> Iterator[Step]:
@@ -181,7 +206,7 @@ def _or_max(value: int) -> str:
 
 
 def _advice(directory: str, name: str, error: OSError) -> str:
-    if name == "memory.max" and error.errno == 16:
+    if name == "memory.max" and error.errno == EBUSY:
         return f"{number(read_if_there(f'{directory}/memory.current'))} bytes are in use"
     if name.startswith("cpuset."):
         offered = read_if_there(f"{directory.rpartition('/')[0]}/{name}.effective") or b""
