@@ -14,6 +14,7 @@ help:
 	@echo 'make demo    set everything up, obtain an image, run a container of it'
 	@echo 'make test    set everything up, run all tests, real containers included (root, by sudo)'
 	@echo 'make check   format, lint, types, layers, unit tests: seconds, no root'
+	@echo 'make guest   tests named by TESTS=… in a virtual machine with another kernel (root, by sudo)'
 	@echo 'make bench   measure proa beside docker, podman, crun and runc (root, by sudo)'
 	@echo 'make format  format the source code'
 	@echo 'make clean   remove all that these targets made in this directory'
@@ -47,6 +48,11 @@ check-style:
 format: $(VENV)/tools
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# The same tests on another kernel, with cgroups of version 2: TESTS says which.
+.PHONY: guest
+guest: $(VENV)/tools .cache/packages-test
+	$(SUDO) $(BIN)/python -m tests.support.guest $(PYTEST) -q -p no:cacheprovider $(TESTS)
 
 .PHONY: bench
 bench: $(VENV)/installed .cache/packages-bench

@@ -50,10 +50,15 @@ class Engine:
         """Remove containers, running or not."""
         self.output("rm", "--force", *containers)
 
+    def first_process(self, container: str) -> int:
+        """The pid of a running container's first process."""
+        return int(self.output("inspect", "--format", "{{.State.Pid}}", container))
+
     def keeper(self, container: str) -> int:
         """The process that stays beside a running container: its first process's parent."""
-        pid = int(self.output("inspect", "--format", "{{.State.Pid}}", container))
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with open(
+            f"/proc/{self.first_process(container)}/stat", encoding="utf-8", errors="replace"
+        ) as file:
             return int(file.read().rpartition(")")[2].split()[1])
 
 

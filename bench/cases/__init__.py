@@ -10,6 +10,7 @@ from bench.cases import (
     commit,
     cp,
     exec_,
+    guest,
     load,
     many,
     many_cost,
@@ -38,4 +39,5 @@ CASES: dict[str, Callable[[Context], list[Measurement]]] = {
     "cp": cp.measure,
     "commit": commit.measure,
     "build": build.measure,
+    "guest": guest.measure,
 }

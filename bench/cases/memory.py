@@ -34,13 +34,14 @@ def _among(context: Context, number: int) -> Measurement:
         time.sleep(_IDLE)
         for keeper in keepers:
             # one keeper of several containers counts once for them all
-            measurement.add(engine_name, _pss(keeper) * len(keepers) / number)
+            measurement.add(engine_name, pss(keeper) * len(keepers) / number)
         measurement.remarks.append(f"{engine_name}'s is {_program(min(keepers))}")
         engine.remove(*names)
     return measurement
 
 
-def _pss(pid: int) -> float:
+def pss(pid: int) -> float:
+    """What a process has in memory, its share of what it shares, in MB."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         for line in file:
             if line.startswith("Pss:"):
