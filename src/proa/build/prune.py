@@ -10,6 +10,7 @@ from proa.build.workspace import sweep
 from proa.errors import InvalidArgument
 from proa.image.listing import moment
 from proa.image.work import Work
+from proa.lean import clock
 from proa.snapshot.overlay import measure
 from proa.store.lock import FileLock
 from proa.store.tree import remove_tree
@@ -80,8 +81,8 @@ def usage(store: Store) -> list[dict[str, Any]]:
             "InUse": False,
             "Shared": layer in used,
             "Size": sizes.get(layer, 0),
-            "CreatedAt": made,
-            "LastUsedAt": last,
+            "CreatedAt": clock.from_nanoseconds(made),
+            "LastUsedAt": clock.from_nanoseconds(last),
             "UsageCount": uses,
         }
         for key, layer, text, made, last, uses in rows

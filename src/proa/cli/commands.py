@@ -144,6 +144,7 @@ ALONE: dict[str, str] = {
     "login": "system.login:LOGIN",
     "logout": "system.login:LOGOUT",
     "search": "image.search",
+    "serve": "system.serve",
     "version": "system.version",
 }
 """Commands without a noun."""

@@ -55,11 +55,10 @@ def container_finder(session: Session, *, size: bool = False) -> Callable[[str],
     """Gives all about the container of a name. The function raises NotFound."""
 
     def find(name: str) -> dict[str, Any]:
-        attributes = session.engine.containers.get(name).attrs
+        container = session.engine.containers.get(name)
+        attributes = container.attrs
         if size:
-            from proa.cli.container.sizes import sizes
-
-            attributes["SizeRw"], attributes["SizeRootFs"] = sizes(session, name)
+            attributes["SizeRw"], attributes["SizeRootFs"] = container.sizes()
         return attributes
 
     return find

@@ -8,6 +8,7 @@ import time
 from proa.engine import config as configs
 from proa.engine import process
 from proa.engine.attach import DETACH_KEYS, Attachment, Ends
+from proa.engine.container_execs import ContainerExecs
 from proa.engine.container_files import ContainerFiles
 from proa.errors import (
     CommandNotExecutable,
@@ -31,11 +32,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as StreamSocket  # noqa: N812
     from collections.abc import Iterator, Mapping, Sequence
+    from threading import Event
     from typing import Any
 
     from proa.engine.config import ContainerConfig
     from proa.engine.engine import Engine
-    from proa.engine.execute import ExecConfig, ExecResult
     from proa.engine.images import Image
     from proa.engine.logs import LogEntry, Moment
     from proa.engine.process import Process
@@ -47,7 +48,7 @@ STOP_TIMEOUT = 10
 _LIVE = ("running", "paused", "restarting")
 
 
-class Container(ContainerFiles):
+class Container(ContainerExecs, ContainerFiles):
     """A container of an engine. What it says about itself is as of when it was looked up;
     `reload` looks again.
     """
@@ -153,16 +154,23 @@ class Container(ContainerFiles):
 
     # -- its life
 
-    def start(self, *, monitor: Channel | None = None) -> None:
+    def start(
+        self,
+        *,
+        monitor: Channel | None = None,
+        stream: int | None = None,
+        attach: dict[str, Any] | None = None,
+    ) -> None:
         """Start it; without effect where it runs.
 
-        Raises CommandNotFound, CommandNotExecutable, KernelError …
+        `stream`: a byte stream's end that is attached from the first byte on; `attach` says how:
+        stdin, stdout, stderr. Raises CommandNotFound, CommandNotExecutable, KernelError …
         """
         if self.status in _LIVE:
             return
         channel = monitor or self._engine.prepare_monitor()
         try:
-            self._launch(channel, self._job())
+            self._launch(channel, self._job(), stream, attach)
         except Unavailable:
             self.end_lost()
             raise
@@ -238,6 +246,17 @@ class Container(ContainerFiles):
         channel.close()
         return socket.socket(fileno=ours.detach())
 
+    def attach_stream(self, stream: int, how: Mapping[str, Any]) -> None:
+        """Connect a byte stream's end with its standard streams; `how`: stdin, stdout, stderr.
+
+        What comes out is framed as in Docker's API unless it has a terminal. Raises Conflict.
+        """
+        channel = self.connect()
+        try:
+            checked(channel.request({"op": "attach", **how}, [stream]))
+        finally:
+            channel.close()
+
     def _attach(self, how: dict[str, Any]) -> tuple[Channel, StreamSocket]:
         """A channel that brings the end, and a byte stream to its standard streams."""
         self._require_running("attach to")
@@ -246,12 +265,10 @@ class Container(ContainerFiles):
         channel = self.connect()
         channel.send({"op": "wait", "condition": "next-exit"})
         ours, theirs = stream_pair()
-        attaching = self.connect()
         try:
-            checked(attaching.request({"op": "attach", **how}, [theirs.fileno()]))
+            self.attach_stream(theirs.fileno(), how)
         finally:
             theirs.close()
-            attaching.close()
         return channel, ours
 
     def begin_attached(
@@ -532,14 +549,16 @@ class Container(ContainerFiles):
         tail: int | None = None,
         since: int | None = None,
         until: int | None = None,
+        ended: Event | None = None,
     ) -> Iterator[LogEntry]:
         """Its output so far, and with `follow` as it comes until the container ends.
 
-        `tail`: only so many last lines; `since`, `until`: nanoseconds since 1970.
+        `tail`: only so many last lines; `since`, `until`: nanoseconds since 1970. `ended`: who
+        follows may set it, to be given the end.
         """
         from proa.engine.logs import read_logs
 
-        return read_logs(self, follow=follow, tail=tail, since=since, until=until)
+        return read_logs(self, follow=follow, tail=tail, since=since, until=until, ended=ended)
 
     def top(self, arguments: str = "-ef") -> tuple[list[str], list[list[str]]]:
         """Its processes as ps(1) with `arguments` shows them: titles, rows. Raises Conflict."""
@@ -549,52 +568,6 @@ class Container(ContainerFiles):
         found = processes(self._engine, self, arguments)
         self.note((("top", 0, {}),))
         return found
-
-    def execute(self, wanted: ExecConfig, ends: Ends) -> Attachment:
-        """Start a further process in it, with `ends` attached; `run()` the result."""
-        from proa.engine.execute import start
-
-        self._require_unfrozen("exec")
-        return start(self.connect(), self._row, wanted, ends, self.note)
-
-    def execute_open(
-        self, wanted: ExecConfig, *, stdout: bool, stderr: bool
-    ) -> tuple[Channel, StreamSocket]:
-        """Start a further process: a channel that brings its end, and a stream to and from it."""
-        from proa.engine.execute import open_stream
-
-        self._require_unfrozen("exec")
-        channel = self.connect()
-        try:
-            stream = open_stream(
-                channel, self._row, wanted, self.note, stdout=stdout, stderr=stderr
-            )
-            return channel, stream
-        except BaseException:
-            channel.close()
-            raise
-
-    def execute_detached(self, wanted: ExecConfig) -> int:
-        """Start a further process in it and leave it alone; its pid on the host."""
-        from proa.engine.execute import start_detached
-
-        self._require_unfrozen("exec")
-        return start_detached(self.connect(), self._row, wanted, self.note)
-
-    def exec_run(self, command: str | list[str], **options: Any) -> ExecResult:
-        """Run a command in it: exit code and output. `options`, all of docker-py's:
-
-        user, workdir, environment (a mapping or NAME=VALUE items), tty, privileged;
-        stdin: bytes for its standard input (True alone: there is one, and it is at its end);
-        stdout, stderr: whether they are wanted (True); demux: output is a pair of both;
-        detach: do not wait; stream: output is an iterator of pieces, the exit code None;
-        socket: output is a `socket.socket` to its standard streams (with stdin=True its input
-        too), framed as in Docker's API unless there is a tty; the exit code is None.
-        """
-        from proa.engine.execute import run_captured
-
-        self._require_unfrozen("exec")
-        return run_captured(self, command, options)
 
     def port(self) -> dict[str, list[dict[str, str]]]:
         """Its published ports: the host's addresses and ports of each, `80/tcp`."""

@@ -61,6 +61,12 @@ class ContainerFiles:
 
         return export(self._engine.store, self._current(), chunk_size)
 
+    def sizes(self) -> tuple[int, int]:
+        """Bytes that it has changed, and those with its image. Raises NotFound."""
+        from proa.engine.container_sizes import sizes
+
+        return sizes(self._engine, self)  # type: ignore[arg-type]
+
     def diff(self) -> list[dict[str, Any]]:
         """What it has changed: each `Path`, and its `Kind`: 0 changed, 1 added, 2 deleted."""
         from proa.engine.archives import diff

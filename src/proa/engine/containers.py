@@ -231,6 +231,12 @@ class Containers:
             monitor.close()
             raise
 
+    def start(
+        self, container: Container, *, stream: int | None = None, attach: Mapping[str, Any] = {}
+    ) -> None:
+        """As `Container.start`; with `auto_remove` it is removed where it does not start."""
+        self._start(container, lambda: container.start(stream=stream, attach=dict(attach)))
+
     def get(self, name: str) -> Container:
         """The container of that name, id or id prefix. Raises ContainerNotFound."""
         return Container(self._engine, self._settled(self._engine.store.containers.find(name)))

@@ -115,6 +115,23 @@ class Engine:
         place = login(registry, username, password)
         return {"Status": "Login Succeeded", "IdentityToken": "", "KeptBy": place}
 
+    def verify_login(self, username: str, password: str, registry: str | None = None) -> None:
+        """Ask a registry whether it takes these credentials. Raises as `login` does."""
+        from proa.engine.registries import verify_login
+
+        verify_login(registry, username, password)
+
+    def describe_remote(
+        self, name: str, auth_config: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What a registry has under a name, in the form of Docker's API: `Descriptor`, `Platforms`.
+
+        Raises ImageNotFound, Unauthorized, Unavailable.
+        """
+        from proa.engine.registries import describe_remote
+
+        return describe_remote(name, auth_config)
+
     def logout(self, registry: str | None = None) -> bool:
         """Forget the credentials of a registry; whether there were any."""
         from proa.engine.registries import logout

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 OBJECTS = ("config", "container", "daemon", "network", "node", "plugin", "secret", "service",
            "volume")  # fmt: skip
 FILTERS = (*OBJECTS, "event", "image", "label", "scope", "type")
+_LONGEST = 86400.0
+"""Seconds that poll(2) can be asked to wait: its milliseconds have 31 bits."""
 _GRACE = 250_000_000
 """Nanoseconds by which an event may become visible after it has happened."""
 
@@ -148,7 +150,7 @@ class Events:
                 left = self._until + _GRACE - time.time_ns()
                 if left <= 0:
                     return False
-                seconds = left / 1e9
+                seconds = min(left / 1e9, _LONGEST)
             if self._watch.wait(seconds):
                 self._await_commit()
                 return True

@@ -93,19 +93,40 @@ def open_stream(
     *,
     stdout: bool,
     stderr: bool,
+    id: str = "",
+    started: Callable[[int], None] = lambda _pid: None,
 ) -> StreamSocket:
     """Start the process; a byte stream to its standard streams. `channel` brings its end.
 
-    Raises as `start` does.
+    `id`: what it is called in events, of which the caller notes the last, by `finish`. `started`
+    gets its pid on the host. Raises as `start` does.
     """
-    message = {**_message(row, wanted, _new_id()), "stdout": stdout, "stderr": stderr}
-    return _open(channel, message, note)
+    message = {
+        **_message(row, wanted, id or _new_id()),
+        "stdout": stdout,
+        "stderr": stderr,
+        "records": bool(id),
+    }
+    return _open(channel, message, note, started)
 
 
-def _open(channel: Channel, message: dict[str, Any], note: Note) -> StreamSocket:
+def finish(channel: Channel, note: Note, id: str) -> None:
+    """Wait for the end of a process that `open_stream` has started, and note it."""
+    received = channel.receive()
+    if received is not None and received[0].get("left"):
+        note((("exec_die", 0, {"execID": id, "exitCode": str(received[0]["exited"])}),))
+        channel.send({"op": "done"})
+
+
+def _open(
+    channel: Channel,
+    message: dict[str, Any],
+    note: Note,
+    started: Callable[[int], None] = lambda _pid: None,
+) -> StreamSocket:
     ours, theirs = stream_pair()
     try:
-        _request(channel, message, [theirs.fileno()], note)
+        started(int(_request(channel, message, [theirs.fileno()], note)["started"]))
     except BaseException:
         ours.close()
         raise
@@ -114,10 +135,13 @@ def _open(channel: Channel, message: dict[str, Any], note: Note) -> StreamSocket
     return ours
 
 
-def start_detached(channel: Channel, row: ContainerRow, wanted: ExecConfig, note: Note) -> int:
+def start_detached(
+    channel: Channel, row: ContainerRow, wanted: ExecConfig, note: Note, id: str = ""
+) -> int:
     """Start the process and hang up; its pid on the host."""
     try:
-        return int(_request(channel, _message(row, wanted, _new_id()), [], note)["started"])
+        message = _message(row, wanted, id or _new_id())
+        return int(_request(channel, message, [], note)["started"])
     finally:
         channel.close()
 

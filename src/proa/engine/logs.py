@@ -53,9 +53,11 @@ def read_logs(
     tail: int | None = None,
     since: int | None = None,
     until: int | None = None,
+    ended: threading.Event | None = None,
 ) -> Iterator[LogEntry]:
     """The entries of the container's log, oldest first; see `Container.logs`.
 
+    `ended`: who follows sets it to be given what is there yet, and then the end.
     Raises InvalidArgument for a container whose log driver keeps none that could be read.
     """
     driver = container.config.log_driver
@@ -75,7 +77,9 @@ def read_logs(
             f"configured logging driver does not support reading: container {container.name} was"
             f" made with --log-driver {driver}"
         )
-    return _entries(container, kept, follow=follow, tail=tail, since=since, until=until)
+    if follow:
+        ended = watch_end(container, ended)
+    return _entries(kept, ended if follow else None, tail=tail, since=since, until=until)
 
 
 def read_bytes(
@@ -128,15 +132,13 @@ def _nanoseconds(moment: Moment) -> int | None:
 
 
 def _entries(
-    container: Container,
     kept: Kept,
+    ended: threading.Event | None,
     *,
-    follow: bool,
     tail: int | None,
     since: int | None,
     until: int | None,
 ) -> Iterator[LogEntry]:
-    ended = watch_end(container) if follow else None
     files = _open_all(kept.path)
     try:
         lines: Iterator[bytes] = (line for file in files for line in kept.split(file))
@@ -266,9 +268,9 @@ def _rotated(path: str, file: BinaryIO) -> bool:
     return (now.st_dev, now.st_ino) != (ours.st_dev, ours.st_ino)
 
 
-def watch_end(container: Container) -> threading.Event:
-    """An event that is set when the container does not run any more."""
-    ended = threading.Event()
+def watch_end(container: Container, ended: threading.Event | None = None) -> threading.Event:
+    """An event, `ended` or a new one, that is set when the container does not run any more."""
+    ended = ended or threading.Event()
     if container.status not in ("running", "paused", "restarting"):
         ended.set()
         return ended

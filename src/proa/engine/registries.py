@@ -16,6 +16,7 @@ from proa.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     from proa.distribution.search import Found
     from proa.image.progress import Progress
@@ -123,6 +124,37 @@ def login(registry: str | None, username: str, password: str) -> str:
     domain, path = server_of(registry)
     kept = verify(domain, path, Credentials(username, password))
     return CredentialStore().put(f"{domain}/{path}" if path else domain, kept)
+
+
+def verify_login(registry: str | None, username: str, password: str) -> None:
+    """Try credentials, and keep nothing. See `Engine.verify_login`."""
+    from proa.distribution.login import server_of, verify
+
+    domain, path = server_of(registry)
+    verify(domain, path, Credentials(username, password))
+
+
+def describe_remote(name: str, auth: Mapping[str, str] | None) -> dict[str, Any]:
+    """What a registry has under a name; see `Engine.describe_remote`."""
+    from proa.image.places import RegistryPlace
+    from proa.lean.json import loads
+    from proa.oci import media_types
+
+    with client(auth) as registries:
+        reference = Reference.parse(name).with_default_tag()
+        content = RegistryPlace(registries, reference).root()
+        platforms: list[dict[str, Any]] = []
+        if content.media_type in media_types.INDEXES:
+            listed = loads(content.data).get("manifests") or ()
+            platforms = [item["platform"] for item in listed if item.get("platform")]
+    return {
+        "Descriptor": {
+            "mediaType": content.media_type,
+            "digest": str(content.digest),
+            "size": len(content.data),
+        },
+        "Platforms": platforms,
+    }
 
 
 def known_login(registry: str | None) -> str | None:

@@ -232,10 +232,16 @@ class Control:
 
     def _exec_resize(
         self, channel: Channel, message: dict[str, Any], _descriptors: list[int]
-    ) -> None:
-        execution = self._execs.get(channel.fileno())
+    ) -> dict[str, Any] | None:
+        id = str(message.get("id", ""))
+        if id:
+            # by somebody else than who has started it: an answer is expected
+            execution = next((item for item in self._execs.values() if item.id == id), None)
+        else:
+            execution = self._execs.get(channel.fileno())
         if execution is not None and execution.terminal >= 0:
             set_terminal_size(execution.terminal, int(message["rows"]), int(message["columns"]))
+        return {} if id else None
 
 
 def describe(error: BaseException) -> dict[str, Any]:

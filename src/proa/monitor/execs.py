@@ -35,6 +35,7 @@ class Exec:
         stream: int | None,
         over: Callable[[int], None],
     ) -> None:
+        self.id = str(message.get("id", ""))
         self._monitor = monitor
         self._over = over
         container = monitor.running()

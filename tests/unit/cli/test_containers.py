@@ -397,7 +397,7 @@ def test_inspect(proa: Proa) -> None:
 
 
 def test_sizes_count_each_file_once_and_follow_nothing(tmp_path: Path) -> None:
-    from proa.cli.container.sizes import tree_size
+    from proa.engine.container_sizes import tree_size
 
     (tmp_path / "dir").mkdir()
     (tmp_path / "dir" / "file").write_bytes(b"x" * 1000)

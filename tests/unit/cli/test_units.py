@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proa.cli.units import ago, binary_size, decimal_size, human_duration, local_time
+from proa.cli.units import binary_size, decimal_size, local_time
+from proa.lean.duration import ago, human_duration
 
 SECOND = 10**9
 HOUR = 3600 * SECOND

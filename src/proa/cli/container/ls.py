@@ -7,7 +7,8 @@ import time
 from proa.cli.command import Command
 from proa.cli.output import warn, write
 from proa.cli.table import layout, quoted, truncated
-from proa.cli.units import ago, human_duration
+from proa.engine.status import status
+from proa.lean.duration import ago
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,42 +122,14 @@ def _row(item: ContainerSummary, now: int, *, truncate: bool) -> dict[str, Any]:
     }
 
 
-def status(item: ContainerSummary, now: int) -> str:
-    """The state in words: `Up 5 minutes (Paused)`, `Exited (0) 2 hours ago`."""
-    state = item.state
-    if state in ("running", "paused"):
-        text = f"Up {human_duration(now - _moment(item.started_at))}"
-        if state == "paused":
-            return f"{text} (Paused)"
-        if item.health:
-            return f"{text} ({'health: starting' if item.health == 'starting' else item.health})"
-        return text
-    if state == "restarting":
-        return f"Restarting ({item.exit_code}) {ago(_moment(item.finished_at), now)}"
-    if state == "removing":
-        return "Removal In Progress"
-    if state == "created":
-        return "Created"
-    if state == "dead":
-        return "Dead"
-    return f"Exited ({item.exit_code}) {ago(_moment(item.finished_at), now)}"
-
-
-def _moment(text: str) -> int:
-    from proa.lean.clock import to_nanoseconds
-
-    return to_nanoseconds(text) if text else time.time_ns()
-
-
 def _with_sizes(session: Session, found: Sequence[ContainerSummary]) -> list[ContainerSummary]:
-    from proa.cli.container.sizes import sizes
     from proa.errors import NotFound
     from proa.lean.record import replace
 
     measured = []
     for item in found:
         try:
-            writable, whole = sizes(session, item.id)
+            writable, whole = session.engine.containers.get(item.id).sizes()
         except NotFound:
             measured.append(item)  # it, or its image, was removed meanwhile
             continue

@@ -8,8 +8,9 @@ from proa.cli.command import Command
 from proa.cli.format import is_table, render, template_of
 from proa.cli.output import write
 from proa.cli.table import truncated
-from proa.cli.units import ago, decimal_size
+from proa.cli.units import decimal_size
 from proa.lean import clock
+from proa.lean.duration import ago
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from proa.cli.command import Command
 from proa.cli.filters import filters
 from proa.cli.format import is_table, render, template_of
 from proa.cli.output import write
-from proa.cli.units import ago, decimal_size, local_time
+from proa.cli.units import decimal_size, local_time
+from proa.lean.duration import ago
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 
 from proa.cli.command import Command
-from proa.cli.container.ls import command_of, status
+from proa.cli.container.ls import command_of
 from proa.cli.exit_codes import WrongArguments
 from proa.cli.format import is_table, render, template_of
 from proa.cli.output import write
-from proa.cli.units import ago, decimal_size
+from proa.cli.units import decimal_size
 from proa.engine.disk import disk_use
+from proa.engine.status import status
+from proa.lean.clock import to_nanoseconds
+from proa.lean.duration import ago
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,8 +171,8 @@ def _step(item: Mapping[str, Any], now: int) -> Row:
         "ID": item["ID"][:12],
         "CacheType": item["Type"],
         "Size": decimal_size(item["Size"]),
-        "CreatedSince": ago(item["CreatedAt"], now),
-        "LastUsedSince": ago(item["LastUsedAt"], now),
+        "CreatedSince": ago(to_nanoseconds(item["CreatedAt"]), now),
+        "LastUsedSince": ago(to_nanoseconds(item["LastUsedAt"]), now),
         "UsageCount": str(item["UsageCount"]),
         "Shared": str(item["Shared"]).lower(),
         "Description": item["Description"],

@@ -1,4 +1,4 @@
-"""How much disk a container takes: `ps -s`, `inspect -s`."""
+"""How much disk a container takes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from proa.cli.command import Session
+    from proa.engine.container import Container
+    from proa.engine.engine import Engine
 
 
-def sizes(session: Session, name: str) -> tuple[int, int]:
-    """Bytes that the container itself changed, and those with its image. Raises NotFound."""
-    container = session.engine.containers.get(name)
+def sizes(engine: Engine, container: Container) -> tuple[int, int]:
+    """Bytes that the container itself has changed, and those with its image. Raises NotFound."""
     attributes = container.attrs
     if os.geteuid() == 0:
         writable = tree_size(attributes["GraphDriver"]["Data"]["UpperDir"])
@@ -20,9 +20,9 @@ def sizes(session: Session, name: str) -> tuple[int, int]:
         # some of it may belong to subordinate users, who let nobody look
         from proa.engine.rootless import snapshots
 
-        found = snapshots(session.engine.root).usage(f"{container.directory}/snapshot")
+        found = snapshots(engine.root).usage(f"{container.directory}/snapshot")
         writable = found.size
-    return writable, writable + int(session.engine.images.get(attributes["Image"]).attrs["Size"])
+    return writable, writable + int(engine.images.get(attributes["Image"]).attrs["Size"])
 
 
 def tree_size(path: str) -> int:
