@@ -19,9 +19,15 @@ pytestmark = [
 Podman = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+RUNTIME = "/run/proa-runtime"
+
+
 @pytest.fixture(scope="module")
 def podman(binaries: str) -> Iterator[Podman]:
     directory = tempfile.mkdtemp(prefix="podman-")
+    # the runtime's own directory, where it keeps compiled filters for the containers to come
+    is_new = not os.path.exists(RUNTIME)
+    os.makedirs(RUNTIME, 0o700, exist_ok=True)
     archive = os.path.join(directory, "rootfs.tar")
     with open(archive, "wb") as file:
         file.write(images.busybox_layer())
@@ -52,6 +58,8 @@ def podman(binaries: str) -> Iterator[Podman]:
     call("rm", "--all", "--force", "--time", "0")
     call("rmi", "--all", "--force")
     shutil.rmtree(directory, ignore_errors=True)
+    if is_new:
+        shutil.rmtree(RUNTIME, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
